@@ -1,0 +1,91 @@
+//! Replays reads through several nodes of tricache, writes beside them, and reports every stale read.
+//!
+//! Every node is a `Tiers` of its own, all in this process, so one monotonic clock judges them all. Every row of the
+//! store carries its commit number; `truth.rs` decides from it, and from the instants at which invalidations were
+//! acknowledged, whether a read was stale and by how long.
+//!
+//! The exit status is 0 when no read was stale for longer than the bound and nothing failed, 1 when one was,
+//! 2 when the run could not be made, and 130 when it was interrupted.
+
+mod arguments;
+mod failure;
+mod keys;
+mod node;
+mod progress;
+mod redis_probe;
+mod redis_server;
+mod remote;
+mod report;
+mod run;
+mod stop;
+mod store;
+mod tally;
+mod temp_dir;
+mod truth;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+use tokio::time::timeout;
+
+use crate::{arguments::Arguments, failure::Failure, report::Report, stop::Stop};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&Failure::new("cannot start the runtime", error)),
+    };
+    let code = runtime.block_on(execute(&arguments));
+    // Bounded: a trace that is still being checked must not hold up the end of an interrupted run.
+    runtime.shutdown_timeout(SHUTDOWN);
+    code
+}
+
+async fn execute(arguments: &Arguments) -> ExitCode {
+    let stop = Stop::new();
+    let run = run::run(arguments, &stop);
+    tokio::pin!(run);
+    let result = tokio::select! {
+        result = &mut run => result,
+        () = stop::interrupted() => {
+            stop.stop();
+            // Dropping the run after that ends its Redis and removes its folders.
+            timeout(GRACE, run).await.unwrap_or_else(|_| Err(Failure::plain("interrupted")))
+        }
+    };
+    match result.and_then(|report| publish(&report, arguments).map(|()| report)) {
+        Ok(_) if stop.is_stopped() => ExitCode::from(INTERRUPTED),
+        Ok(report) if report.is_clean() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(UNCLEAN),
+        Err(failure) => refuse(&failure),
+    }
+}
+
+fn publish(report: &Report, arguments: &Arguments) -> Result<(), Failure> {
+    report::print(report)?;
+    let Some(path) = arguments.json() else {
+        return Ok(());
+    };
+    std::fs::write(path, report.to_json()).map_err(|error| {
+        Failure::new(
+            format!("cannot write the report to {}", path.display()),
+            error,
+        )
+    })
+}
+
+fn refuse(failure: &Failure) -> ExitCode {
+    eprintln!("error: {failure}");
+    ExitCode::from(REFUSED)
+}
+
+/// How long an interrupted run may take to end by itself and show what it has measured.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long tasks may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(1);
+
+const UNCLEAN: u8 = 1;
+const REFUSED: u8 = 2;
+const INTERRUPTED: u8 = 130;

@@ -1,0 +1,143 @@
+//! A redis-server of this run alone: a free loopback port, no persistence, its own folder, ended with its guard.
+
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{failure::Failure, redis_probe::Probe, temp_dir::TempDir};
+
+/// The guard of the process: dropping it ends the process and removes its folder.
+#[derive(Debug)]
+pub(crate) struct RedisServer {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// Starts the redis-server on the PATH and waits until it answers.
+    ///
+    /// # Errors
+    /// When there is none, or it does not come up.
+    pub(crate) async fn start() -> Result<Self, Failure> {
+        let mut last = Failure::plain("redis-server did not start");
+        for _ in 0..ATTEMPTS {
+            let mut server = Self::spawn()?;
+            match server.wait().await {
+                Ok(()) => return Ok(server),
+                // Somebody else may have taken the port in between.
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
+    /// Where the server listens.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}:{}", Ipv4Addr::LOCALHOST, self.port)
+    }
+
+    fn spawn() -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::new("cannot start redis-server", error);
+        let folder = TempDir::new().map_err(failed)?;
+        let port = free_port().map_err(failed)?;
+        let mut command = Command::new("redis-server");
+        command
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                &Ipv4Addr::LOCALHOST.to_string(),
+            ])
+            .args([
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--daemonize",
+                "no",
+                "--logfile",
+                "redis.log",
+                "--dir",
+            ])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        detach_from_terminal(&mut command);
+        let process = command.spawn().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Failure::plain(NO_SERVER),
+            _ => failed(error),
+        })?;
+        Ok(Self {
+            process,
+            port,
+            folder,
+        })
+    }
+
+    /// Waits until the server answers and is the one that was started.
+    async fn wait(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return Err(Failure::plain(format!(
+                    "redis-server ended at once with {status}: {}",
+                    self.last_words()
+                )));
+            }
+            if self.answers().await {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::plain("redis-server does not answer"));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn answers(&self) -> bool {
+        let Ok(mut probe) = Probe::connect(&self.url()).await else {
+            return false;
+        };
+        probe
+            .process_id()
+            .await
+            .is_ok_and(|id| id == self.process.id())
+    }
+
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.path().join("redis.log")).unwrap_or_default();
+        log.lines().last().unwrap_or("it left no log").to_owned()
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // Both fail only if the process has ended already, which is what is wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+/// Keeps ctrl-c at the terminal from ending the server before the run has measured it.
+#[cfg(unix)]
+fn detach_from_terminal(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(not(unix))]
+fn detach_from_terminal(_: &mut Command) {}
+
+const ATTEMPTS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(10);
+const NO_SERVER: &str = "there is no redis-server on the PATH: install Redis, name a running one with --redis URL, or use none with --in-process";

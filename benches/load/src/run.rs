@@ -1,0 +1,255 @@
+//! One run: what is set up, the readers, and what is measured at the end.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    arguments::{Arguments, KeySource},
+    failure::Failure,
+    keys::{Ids, Plan, Step, Trace, Write, Zipf},
+    node::Node,
+    progress::Progress,
+    remote::Remote,
+    report::{Report, Totals},
+    stop::Stop,
+    store::Store,
+    tally::{Kind, Notes, Tally},
+    temp_dir::TempDir,
+    truth::Truth,
+};
+
+/// Makes the run that `arguments` describe; raising `stop` ends it early.
+///
+/// # Errors
+/// When it cannot be made or not be brought to its end: a broken trace, no Redis, no store.
+///
+/// # Cancel safety
+/// Dropping this future ends the readers, the redis-server it started, and removes its folders.
+pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Failure> {
+    let (ids, reads) = ids(arguments).await?;
+    // Held here, not by the store, which a load may keep alive for longer than the run.
+    let folder =
+        TempDir::new().map_err(|error| Failure::new("cannot make a temporary folder", error))?;
+    let store = Arc::new(Store::new(
+        arguments.store(),
+        arguments.store_latency(),
+        folder.path(),
+    )?);
+    let remote = Remote::start(arguments.remote()).await?;
+    let nodes = Node::fleet(arguments.nodes(), remote.url(), remote.namespace(), &store).await?;
+    let plan = Plan::new(
+        ids,
+        reads,
+        arguments.writes(),
+        nodes.len(),
+        arguments.seed(),
+    );
+    let fleet = Arc::new(Fleet {
+        nodes,
+        plan,
+        store,
+        truth: Truth::new(),
+        stop: stop.clone(),
+    });
+
+    let begun = Instant::now();
+    let progress = Progress::start(reads, arguments.time(), fleet.clone());
+    let tally = fleet.replay(arguments).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    drop(progress);
+
+    let held = remote
+        .measure()
+        .await
+        .unwrap_or_else(|failure| warn(&failure));
+    let joined = fleet.nodes.iter().map(|node| node.joined()).sum();
+    for node in &fleet.nodes {
+        node.shutdown().await;
+    }
+    remote
+        .clear()
+        .await
+        .unwrap_or_else(|failure| warn(&failure));
+    let totals = Totals {
+        loads: fleet.store.loads(),
+        distinct: fleet.plan.distinct(),
+        joined,
+        seconds,
+        held,
+    };
+    Ok(Report::new(&tally, totals, arguments))
+}
+
+/// A run that is over is reported, even if Redis is gone.
+fn warn<T: Default>(failure: &Failure) -> T {
+    eprintln!("warning: {failure}");
+    T::default()
+}
+
+/// The ids, and how many of them will be read if that is known.
+async fn ids(arguments: &Arguments) -> Result<(Ids, Option<u64>), Failure> {
+    match arguments.keys() {
+        KeySource::Zipf(keys) => Ok((
+            Ids::Zipf(Zipf::new(keys, arguments.seed())),
+            arguments.reads(),
+        )),
+        KeySource::Trace(path) => {
+            let owned = path.to_owned();
+            let length = tokio::task::spawn_blocking(move || Trace::check(&owned)).await;
+            let length =
+                length.map_err(|error| Failure::new("cannot check the trace", error))??;
+            let reads = arguments.reads().map_or(length, |reads| reads.min(length));
+            Ok((Ids::Trace(Box::new(Trace::open(path)?)), Some(reads)))
+        }
+    }
+}
+
+/// Everything the readers share.
+pub(crate) struct Fleet {
+    nodes: Vec<Arc<Node>>,
+    plan: Plan,
+    store: Arc<Store>,
+    truth: Truth,
+    stop: Stop,
+}
+
+impl Fleet {
+    /// How many reads were taken so far.
+    pub(crate) fn issued(&self) -> u64 {
+        self.plan.issued()
+    }
+
+    async fn replay(self: &Arc<Self>, arguments: &Arguments) -> Result<Tally, Failure> {
+        let deadline = arguments.time().map(|time| Instant::now() + time);
+        let tallies: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|_| Arc::new(Mutex::new(Tally::new(arguments.bound()))))
+            .collect();
+        let mut readers = JoinSet::new();
+        for _ in 0..arguments.concurrency() {
+            for (node, tally) in self.nodes.iter().zip(&tallies) {
+                let reader = Reader {
+                    fleet: self.clone(),
+                    node: node.clone(),
+                    tally: tally.clone(),
+                    deadline,
+                };
+                readers.spawn(reader.work());
+            }
+        }
+        self.conclude(readers, &tallies, Tally::new(arguments.bound()))
+            .await
+    }
+
+    /// Waits for all readers, then judges what they left to be judged.
+    async fn conclude(
+        &self,
+        mut readers: JoinSet<Result<Notes, Failure>>,
+        tallies: &[Arc<Mutex<Tally>>],
+        mut total: Tally,
+    ) -> Result<Tally, Failure> {
+        let mut notes = Vec::new();
+        while let Some(reader) = readers.join_next().await {
+            notes.push(reader.map_err(|error| Failure::new("a reader ended early", error))??);
+        }
+        for notes in notes {
+            total.finish(notes, &self.truth);
+        }
+        for tally in tallies {
+            total.add(&locked(tally));
+        }
+        Ok(total)
+    }
+}
+
+/// One reader of a node: one step at a time.
+struct Reader {
+    fleet: Arc<Fleet>,
+    node: Arc<Node>,
+    tally: Arc<Mutex<Tally>>,
+    deadline: Option<Instant>,
+}
+
+impl Reader {
+    /// Takes steps until none are left; returns what was not yet added to the tally.
+    async fn work(self) -> Result<Notes, Failure> {
+        let mut notes = Notes::default();
+        let mut batch = Vec::new();
+        while !self.is_over() {
+            self.fleet.plan.take(&mut batch)?;
+            if batch.is_empty() {
+                break;
+            }
+            for step in &batch {
+                self.step(step, &mut notes).await;
+            }
+            locked(&self.tally).absorb(&mut notes, &self.fleet.truth);
+            // Local hits never wait; without this a reader would keep the node's own tasks from running.
+            tokio::task::yield_now().await;
+        }
+        Ok(notes)
+    }
+
+    fn is_over(&self) -> bool {
+        self.fleet.stop.is_stopped()
+            || self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    async fn step(&self, step: &Step, notes: &mut Notes) {
+        self.read(step, notes).await;
+        if let Some(write) = &step.write {
+            self.write(write, notes).await;
+        }
+    }
+
+    async fn read(&self, step: &Step, notes: &mut Notes) {
+        // The order of these lines is argued in `truth.rs`.
+        let begun = Instant::now();
+        let answer = self.node.read(step.key.id).await;
+        let latency = begun.elapsed();
+        match answer {
+            Ok(answer) if !answer.is_whole => {
+                notes.failed_read(Kind::WrongRow, "the row is another, or torn".to_owned());
+            }
+            Ok(answer) => {
+                notes.read(answer.class, latency);
+                if self.fleet.truth.suspects(step.key.index, answer.commit) {
+                    notes.suspect(step.key.index, answer.commit, begun);
+                }
+            }
+            Err(error) => notes.failed_read(Kind::Read, error.to_string()),
+        }
+    }
+
+    async fn write(&self, write: &Write, notes: &mut Notes) {
+        let Write { key, node } = *write;
+        let commit = match self.fleet.store.write(key.id).await {
+            Ok(commit) => commit,
+            Err(error) => return notes.failed_write(error.to_string()),
+        };
+        // The order of these lines is argued in `truth.rs`.
+        self.fleet.truth.committed(key.index, commit);
+        match self.fleet.nodes[node].invalidate(key.id).await {
+            Ok(acknowledged) => {
+                if acknowledged {
+                    self.fleet
+                        .truth
+                        .acknowledged(key.index, commit, Instant::now());
+                }
+                notes.write(acknowledged);
+            }
+            Err(error) => notes.failed_invalidation(error.to_string()),
+        }
+    }
+}
+
+fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}

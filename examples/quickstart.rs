@@ -1,0 +1,44 @@
+//! Load once, then hit; write, then invalidate. In one process, without Redis.
+//!
+//! ```text
+//! $ cargo run --example quickstart
+//! 1999 cents, loaded
+//! 1999 cents, local_hit
+//! 2499 cents, loaded
+//! 2499 cents, local_hit
+//! ```
+
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    time::Duration,
+};
+
+use tricache::{Error, Policy, Tiers};
+
+static DATABASE: AtomicU64 = AtomicU64::new(1999); // what product 42 costs; stands for a table
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let tiers = Tiers::builder("shop").build().await?;
+    let prices = tiers.cache::<u64, u64>("price", Policy::ttl(Duration::from_secs(600)))?;
+    let price = async || {
+        let load = |_| async { Ok::<_, Infallible>(DATABASE.load(SeqCst)) }; // runs on a miss
+        prices.get_or_load(&42, load).await
+    };
+
+    for _ in 0..2 {
+        let price = price().await?;
+        println!("{} cents, {}", *price, price.outcome().as_str());
+    }
+
+    DATABASE.store(2499, SeqCst); // commit first,
+    prices.invalidate(&42).await?; // then invalidate: every tier of every instance
+
+    for _ in 0..2 {
+        let price = price().await?;
+        println!("{} cents, {}", *price, price.outcome().as_str());
+    }
+    tiers.shutdown(Duration::from_secs(1)).await;
+    Ok(())
+}

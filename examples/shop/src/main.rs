@@ -1,0 +1,77 @@
+//! A shop that answers from its caches, and from SQLite when it must.
+//!
+//! Start one instance, and ask it twice. The first answer waits for the database, the second does not:
+//!
+//! ```text
+//! cargo run -p shop
+//!
+//! curl -i localhost:3000/products/42
+//!     x-cache: loaded
+//!     cache-control: public, max-age=0, must-revalidate
+//!     surrogate-control: max-age=60
+//!     surrogate-key: product.42
+//!     {"id":42,"name":"Lamp 42",...}
+//!
+//! curl -i localhost:3000/products/42                       # x-cache: local_hit, surrogate-control: max-age=57
+//! curl -i 'localhost:3000/products?category=lamps'         # surrogate-key: list.lamps
+//! curl -i localhost:3000/products/424242                   # 404, private, no-store
+//! curl -i localhost:3000/report                            # what the caches counted; private, no-store
+//! ```
+//!
+//! Then two instances on one database and one Redis. What A writes, B answers at once:
+//!
+//! ```text
+//! PORT=3001 REDIS_URL=redis://127.0.0.1:6379 cargo run -p shop     # A
+//! PORT=3002 REDIS_URL=redis://127.0.0.1:6379 cargo run -p shop     # B
+//!
+//! curl -s localhost:3002/products/42                       # B keeps it in its memory
+//! curl -i -X PUT localhost:3001/products/42 \
+//!      -H 'content-type: application/json' -d '{"name":"Lantern"}'
+//! curl -i localhost:3002/products/42                       # "name":"Lantern"
+//! ```
+//!
+//! Settings, all from the environment: `PORT` (3000), `REDIS_URL` (none: each process invalidates only itself),
+//! `DATABASE` (a file in the system's temporary folder; made and filled at the first start), `RUST_LOG`.
+
+use std::{env, error::Error, path::PathBuf};
+
+use shop::{Shop, Store, Tiers, serve};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(log).init();
+
+    let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let store = Store::open(&database()).await?;
+    let shop = Shop::open(store, tiers().await?)?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+
+    serve(shop, listener, ctrl_c()).await?;
+    Ok(())
+}
+
+fn database() -> PathBuf {
+    env::var_os("DATABASE").map_or_else(
+        || env::temp_dir().join("tricache-shop.sqlite"),
+        PathBuf::from,
+    )
+}
+
+async fn tiers() -> Result<Tiers, tricache::Error> {
+    let tiers = Tiers::builder("shop");
+    match env::var("REDIS_URL") {
+        Ok(url) => tiers.redis(&url).build().await,
+        Err(_) => tiers.build().await,
+    }
+}
+
+async fn ctrl_c() {
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!(%error, "cannot wait for ctrl-c");
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,60 @@
+//! What a request read decides what an edge may keep.
+//!
+//! [`EdgeLayer`] notes every cache entry that a request reads through [`tricache`], and writes three headers when
+//! the response is ready: `Cache-Control` for browsers, `Surrogate-Control` with the least remaining life of what
+//! was read, and `Surrogate-Key` with the entities' names, so that one purge finds every page that shows them.
+//! Nothing is shared unless the route says so with [`Public`], and nothing that looks personal is shared at all.
+//!
+//! ```
+//! use std::time::Duration;
+//! use axum::{Router, extract::State, routing::get};
+//! use tricache::{Error, Policy, TieredCache, Tiers};
+//! use tricache_middleware::{EdgeLayer, Profile, Public};
+//!
+//! async fn price(State(prices): State<TieredCache<u64, u64>>) -> String {
+//!     let price = prices.get_or_load(&42, async |_| Ok::<_, Error>(1999)).await;
+//!     price.map_or_else(|error| error.to_string(), |price| price.to_string())
+//! }
+//!
+//! # async fn app() -> Result<Router, Error> {
+//! let tiers = Tiers::builder("shop").build().await?;
+//! let prices = tiers.cache("price", Policy::ttl(Duration::from_secs(600)))?;
+//!
+//! let app = Router::new()
+//!     .route("/price", get(price).layer(Public)) // the same for everyone
+//!     .route("/basket", get(async || "yours"))   // private
+//!     .layer(EdgeLayer::new(Profile::fastly()))
+//!     .with_state(prices);
+//! # Ok(app) }
+//! ```
+//!
+//! | file | its sentence |
+//! |---|---|
+//! | `layer` | the layer: a scope around the request, headers on the response |
+//! | `public` | the mark of a route whose answer is the same for everyone |
+//! | `profile` | what the edge in front understands |
+//! | `stated` | what the handler itself said about caching |
+//! | `facts` | what the rules ask about a request and its response |
+//! | `decide` | every rule about sharing, in order, as a pure function |
+//! | `write` | a decision, as headers |
+//! | `surrogate_key` | entity names in every edge's alphabet |
+//! | `observe` | one event and one count per decision |
+//!
+//! # Features
+//! - `axum`: [`Public`] as a part of an axum response. The layers work with any tower server without it.
+
+mod decide;
+mod facts;
+mod layer;
+mod observe;
+mod profile;
+mod public;
+mod stated;
+mod surrogate_key;
+mod write;
+
+pub use layer::{EdgeFuture, EdgeLayer, EdgeService};
+pub use observe::EdgeReport;
+pub use profile::Profile;
+pub use public::{MarkPublic, MarkPublicFuture, Public};
+pub use surrogate_key::surrogate_key;

@@ -1,0 +1,267 @@
+//! What the handler itself said about caching, in its strictest reading.
+//!
+//! `Cache-Control` speaks to everyone. A targeted field (`Surrogate-Control`, `CDN-Cache-Control` and the vendors'
+//! own) speaks to edges, which then ignore `Cache-Control`: a lifetime stated there wins, a prohibition anywhere
+//! holds. What this file cannot read for certain makes it [`unsure`](Stated::unsure), and an unsure page is not shared.
+
+use http::{HeaderName, HeaderValue, header};
+
+/// The handler's own caching headers, all of them, as one policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stated {
+    /// There is a `Cache-Control`.
+    pub(crate) cache_control: bool,
+    /// `Cache-Control` says `no-store`.
+    pub(crate) no_store: bool,
+    /// `Cache-Control` says `private`, about the whole response.
+    pub(crate) private: bool,
+    /// `Cache-Control` says `no-transform`.
+    pub(crate) no_transform: bool,
+    /// Something forbids reuse or cannot be read for certain.
+    pub(crate) unsure: bool,
+    max_age: Option<u64>,
+    s_maxage: Option<u64>,
+    targeted_max_age: Option<u64>,
+}
+
+impl Stated {
+    /// Takes one response header into account.
+    pub(crate) fn read(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if name == header::CACHE_CONTROL {
+            self.cache_control = true;
+            self.each_directive(value, Self::cache_control_directive);
+        } else if is_targeted(name) {
+            self.each_directive(value, Self::targeted_directive);
+        } else if is_foreign(name) {
+            self.unsure = true;
+        } else if *name == SURROGATE_KEY {
+            // Keys that are not text could not be written on with ours.
+            self.unsure |= value.to_str().is_err();
+        }
+    }
+
+    /// The longest that an edge may keep the page, in seconds; `None` if nothing was said.
+    pub(crate) fn shared_seconds(&self) -> Option<u64> {
+        self.targeted_max_age.or(self.s_maxage).or(self.max_age)
+    }
+
+    /// The longest that a browser may keep the page, in seconds; `None` if nothing was said.
+    pub(crate) fn browser_seconds(&self) -> Option<u64> {
+        self.max_age
+    }
+
+    fn each_directive(
+        &mut self,
+        value: &HeaderValue,
+        read: impl Fn(&mut Self, &str, Option<&str>),
+    ) {
+        let Ok(text) = value.to_str() else {
+            self.unsure = true;
+            return;
+        };
+        // A quoted argument may hold commas, and `private="x"` is about one field: rare, so taken as a refusal.
+        self.unsure |= text.contains('"');
+        for directive in text
+            .split(',')
+            .map(str::trim)
+            .filter(|directive| !directive.is_empty())
+        {
+            match directive.split_once('=') {
+                Some((name, argument)) => read(self, name.trim_end(), Some(argument.trim_start())),
+                None => read(self, directive, None),
+            }
+        }
+    }
+
+    fn cache_control_directive(&mut self, name: &str, argument: Option<&str>) {
+        let is = |directive: &str| name.eq_ignore_ascii_case(directive);
+        if is("no-store") {
+            self.no_store = true;
+        } else if is("private") && argument.is_none() {
+            self.private = true;
+        } else if is("private") || is("no-cache") {
+            self.unsure = true;
+        } else if is("no-transform") {
+            self.no_transform = true;
+        } else if is("max-age") {
+            self.unsure |= !shorten(&mut self.max_age, argument);
+        } else if is("s-maxage") {
+            self.unsure |= !shorten(&mut self.s_maxage, argument);
+        }
+    }
+
+    fn targeted_directive(&mut self, name: &str, argument: Option<&str>) {
+        // The field is written anew, so whatever else it says would be lost.
+        if !name.eq_ignore_ascii_case("max-age") || !shorten(&mut self.targeted_max_age, argument) {
+            self.unsure = true;
+        }
+    }
+}
+
+/// Whether a field controls edges only: `Surrogate-Control`, `CDN-Cache-Control`, `Vercel-CDN-Cache-Control`, ….
+pub(crate) fn is_targeted(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == SURROGATE_CONTROL.as_str() || name.ends_with("-cache-control")
+}
+
+/// Whether a field sets a lifetime in a form that this layer does not read.
+pub(crate) fn is_foreign(name: &HeaderName) -> bool {
+    name == header::EXPIRES || matches!(name.as_str(), "edge-control" | "x-accel-expires")
+}
+
+/// The field in which the surrogate protocol states the shared lifetime.
+pub(crate) static SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
+/// The field in which the surrogate protocol names what a page shows.
+pub(crate) static SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+
+/// Lowers `lifetime` to the seconds in `argument`; false if they are not a number.
+fn shorten(lifetime: &mut Option<u64>, argument: Option<&str>) -> bool {
+    let Some(seconds) = argument.and_then(delta_seconds) else {
+        return false;
+    };
+    *lifetime = Some(lifetime.map_or(seconds, |earlier| earlier.min(seconds)));
+    true
+}
+
+/// Digits and nothing else: `parse` alone would take `+5`.
+fn delta_seconds(argument: &str) -> Option<u64> {
+    argument
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| argument.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_in_any_case_and_spacing() {
+        let stated = cache_control("Public,MAX-AGE = 60 ,, S-MaxAge=30, No-Transform");
+
+        assert_eq!(
+            (stated.browser_seconds(), stated.shared_seconds()),
+            (Some(60), Some(30))
+        );
+        assert!(stated.no_transform && !stated.unsure && !stated.private && !stated.no_store);
+    }
+
+    #[test]
+    fn a_repeated_lifetime_is_read_as_the_shortest() {
+        assert_eq!(
+            cache_control("max-age=60, max-age=5").shared_seconds(),
+            Some(5)
+        );
+        assert_eq!(
+            stated(&[
+                ("cache-control", "max-age=5"),
+                ("cache-control", "max-age=60")
+            ])
+            .shared_seconds(),
+            Some(5)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_certain_is_unsure() {
+        for odd in [
+            "max-age=abc",
+            "max-age=",
+            "max-age",
+            "max-age=-1",
+            "max-age=+1",
+            "max-age=\"5\"",
+            "s-maxage=1.5",
+        ] {
+            assert!(cache_control(odd).unsure, "{odd}");
+        }
+        for qualified in [
+            "private=\"set-cookie, no-store\"",
+            "no-cache=\"x\"",
+            "no-cache",
+        ] {
+            assert!(cache_control(qualified).unsure, "{qualified}");
+        }
+        assert!(cache_control("max-age=99999999999999999999").unsure);
+    }
+
+    #[test]
+    fn a_qualified_private_is_not_taken_for_a_private_page() {
+        assert!(!cache_control("private=\"set-cookie\"").private);
+        assert!(cache_control("Private, max-age=60").private);
+    }
+
+    #[test]
+    fn a_targeted_lifetime_wins_over_cache_control() {
+        let stated = stated(&[
+            ("cache-control", "public, max-age=0"),
+            ("surrogate-control", "max-age=60"),
+        ]);
+
+        assert_eq!(
+            (stated.browser_seconds(), stated.shared_seconds()),
+            (Some(0), Some(60))
+        );
+    }
+
+    #[test]
+    fn of_several_targeted_lifetimes_the_shortest_holds() {
+        let stated = stated(&[
+            ("cdn-cache-control", "max-age=9"),
+            ("vercel-cdn-cache-control", "max-age=7"),
+        ]);
+
+        assert_eq!(stated.shared_seconds(), Some(7));
+        assert!(!stated.cache_control && !stated.unsure);
+    }
+
+    #[test]
+    fn a_targeted_field_that_says_more_than_max_age_is_unsure() {
+        for value in [
+            "no-store",
+            "private",
+            "max-age=60, must-revalidate",
+            "max-age=60;varnish",
+            "max-age",
+        ] {
+            assert!(stated(&[("surrogate-control", value)]).unsure, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_in_another_form_is_unsure() {
+        assert!(stated(&[("expires", "0")]).unsure);
+        assert!(stated(&[("x-accel-expires", "60")]).unsure);
+        assert!(stated(&[("edge-control", "cache-maxage=1d")]).unsure);
+        assert_eq!(stated(&[("content-type", "max-age=5")]), Stated::default());
+    }
+
+    #[test]
+    fn a_surrogate_key_that_is_not_text_is_unsure() {
+        let mut stated = Stated::default();
+
+        stated.read(
+            &SURROGATE_KEY,
+            &HeaderValue::from_bytes(b"caf\xe9").unwrap(),
+        );
+
+        assert!(stated.unsure);
+    }
+
+    fn cache_control(value: &'static str) -> Stated {
+        stated(&[("cache-control", value)])
+    }
+
+    fn stated(headers: &[(&'static str, &'static str)]) -> Stated {
+        let mut stated = Stated::default();
+        for (name, value) in headers {
+            stated.read(
+                &HeaderName::from_static(name),
+                &HeaderValue::from_static(value),
+            );
+        }
+        stated
+    }
+}

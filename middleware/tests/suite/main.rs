@@ -1,0 +1,7 @@
+//! The middleware through its public API, in front of caches whose clock the tests move.
+
+mod policy;
+#[cfg(feature = "axum")]
+mod router;
+mod service;
+mod support;

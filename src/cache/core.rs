@@ -1,0 +1,325 @@
+//! The read path from top to bottom.
+//!
+//! A read asks this process, then Redis, and otherwise loads, once. Every step that takes a value out of a tier
+//! first notes what is known (a proof, a ticket), so that an invalidation that passes in between is noticed.
+
+use crate::{
+    cached::Cached,
+    engine::Engine,
+    error::{BoxError, Error},
+    feed::{Listener, Proof},
+    load::{
+        Acquired, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, acquire, panic_message,
+        run, waits_for,
+    },
+    local::Ticket,
+    model::{Address, CacheKey, EntityName, Entry, RenderedKey},
+    observe::Decision,
+    outcome::Outcome,
+    remote::RemoteError,
+    scope::RequestScope,
+};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+/// A cache without the type of its keys.
+pub(super) struct Core<V> {
+    pub(super) engine: Arc<Engine>,
+    pub(super) shelf: Arc<Shelf<V>>,
+    pub(super) flights: Arc<Flights<V>>,
+}
+
+/// How far a leader gets without its loader.
+enum Prepared<V> {
+    Hit(Cached<V>),
+    Load(Grant),
+}
+
+impl<V: Send + Sync + 'static> Core<V> {
+    pub(super) fn new(engine: Arc<Engine>, shelf: Shelf<V>) -> Arc<Self> {
+        let core = Arc::new(Self {
+            engine,
+            shelf: Arc::new(shelf),
+            flights: Arc::new(Flights::new()),
+        });
+        let listener: Arc<dyn Listener> = core.clone();
+        core.engine.audience.add(Arc::downgrade(&listener));
+        core
+    }
+
+    pub(super) fn render<Q: CacheKey + ?Sized>(&self, key: &Q) -> RenderedKey {
+        RenderedKey::new(key, self.shelf.name.seed)
+    }
+
+    /// The proven local value: no lock but moka's, no allocation.
+    pub(super) fn from_local(&self, key: &RenderedKey) -> Option<Cached<V>> {
+        let now = self.shelf.now();
+        let proof = self.engine.proofs.read(self.shelf.bucket(key));
+        let entry = self.shelf.local.get(key.hash(), key.bytes())?;
+        is_proven(&entry, proof, now).then(|| self.answer(key, entry, now, Outcome::LocalHit))
+    }
+
+    /// The local value while Redis cannot be asked, within its local TTL.
+    pub(super) fn unproven_while_away(&self, at: &Address) -> Option<Cached<V>> {
+        let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
+        let now = self.shelf.now();
+        let unprovable = entry.generation.is_none() || !self.engine.remote.is_up();
+        (unprovable && entry.is_fresh(now))
+            .then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
+    }
+
+    /// A value from this process or Redis, for a read that does not load.
+    pub(super) async fn find(&self, at: &Address) -> Option<Cached<V>> {
+        let (ticket, held) = self.look(at);
+        if let Some(hit) = self.unproven_while_away(at) {
+            return Some(hit);
+        }
+        if self.engine.journal().holds(at.id) {
+            return None;
+        }
+        match self.ask(at, held, ticket).await {
+            Ok(Asked::Hit(hit)) => Some(hit),
+            Ok(Asked::Miss { .. }) => None,
+            Err(_) => self.unproven_while_away(at),
+        }
+    }
+
+    /// Leads a flight of the key or follows one, until there is an answer.
+    pub(super) async fn fly<F, Fut, R, E>(&self, at: &Address, load: F) -> Result<Cached<V>, Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        loop {
+            match self
+                .flights
+                .join(&at.key, at.id.bucket, self.shelf.now(), self.joinable(at))
+            {
+                Role::Lead(permit) => return self.lead(at, permit, load).await,
+                Role::Follow(flight) => {
+                    let _waiting = waits_for(&self.engine.circles, flight.number())
+                        .map_err(|()| self.circular(at))?;
+                    self.shelf.observer.note(Decision::FlightJoined);
+                    // `None`: its leader was dropped before it could load. Somebody else leads now, perhaps this caller.
+                    if let Some(answer) = flight.answer().await {
+                        return self.shared(at, answer);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn lead<F, Fut, R, E>(
+        &self,
+        at: &Address,
+        permit: Permit<V>,
+        load: F,
+    ) -> Result<Cached<V>, Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let flight = Arc::clone(permit.flight());
+        let _waiting =
+            waits_for(&self.engine.circles, flight.number()).map_err(|()| self.circular(at))?;
+        let grant = match self.prepare(at, &permit).await {
+            Prepared::Hit(hit) => {
+                permit.complete(Ok(hit.clone()));
+                return Ok(hit);
+            }
+            Prepared::Load(grant) => grant,
+        };
+        let loader = match catch_unwind(AssertUnwindSafe(load)) {
+            Ok(loader) => loader,
+            Err(panic) => {
+                let error = Error::panicked(panic_message(&*panic));
+                permit.complete(Err(error.clone()));
+                return Err(error);
+            }
+        };
+        // From here on nothing that the caller does stops the load.
+        tokio::spawn(run(
+            Arc::clone(&self.shelf),
+            at.clone(),
+            permit,
+            grant,
+            loader,
+        ));
+        match flight.answer().await {
+            Some(answer) => self.shared(at, answer),
+            // The load's task was aborted: the runtime is shutting down.
+            None => Err(Error::closed()),
+        }
+    }
+
+    /// Everything before the loader: this process again, Redis, the lease.
+    async fn prepare(&self, at: &Address, permit: &Permit<V>) -> Prepared<V> {
+        let (ticket, held) = self.look(at);
+        if let Some(hit) = self.from_local(&at.key) {
+            return Prepared::Hit(hit);
+        }
+        if self.engine.journal().holds(at.id) {
+            return Prepared::Load(Grant::Alone(ticket));
+        }
+        let discard = match self.ask(at, held, ticket).await {
+            Ok(Asked::Hit(hit)) => return Prepared::Hit(hit),
+            Ok(Asked::Miss { discard }) => discard,
+            Err(error) => return self.without_remote(at, ticket, &error),
+        };
+        let (ticket_now, seen) = (
+            || self.look(at).0,
+            |head: &_| self.engine.seen(at.id.bucket, Some(*head)),
+        );
+        match acquire(&self.shelf, at, discard, permit.flight(), ticket_now, seen).await {
+            Ok(Acquired::Value(entry, ticket)) => Prepared::Hit(self.take(at, entry, ticket)),
+            Ok(Acquired::Load(leased)) => Prepared::Load(Grant::Leased(leased)),
+            Err(error) => self.without_remote(at, ticket, &error),
+        }
+    }
+
+    /// Redis did not answer: the local value within its local TTL, or the store.
+    fn without_remote(&self, at: &Address, ticket: Ticket, error: &RemoteError) -> Prepared<V> {
+        if !matches!(error, RemoteError::Away) {
+            self.shelf.observer.note(Decision::RemoteError);
+            tracing::debug!(%error, "redis did not answer a read");
+        }
+        match self.unproven(at) {
+            Some(hit) => Prepared::Hit(hit),
+            None => Prepared::Load(Grant::Alone(ticket)),
+        }
+    }
+
+    fn unproven(&self, at: &Address) -> Option<Cached<V>> {
+        let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
+        let now = self.shelf.now();
+        entry
+            .is_fresh(now)
+            .then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
+    }
+
+    /// Asks Redis: whether the version of what is held here still counts, else for the value.
+    async fn ask(
+        &self,
+        at: &Address,
+        held: Option<Arc<Entry<V>>>,
+        ticket: Ticket,
+    ) -> Result<Asked<V>, RemoteError> {
+        if let Some(entry) = held {
+            if self.is_current(at, &entry).await? {
+                let now = self.shelf.now();
+                self.shelf.renew(at.id, &entry, ticket, now);
+                return Ok(Asked::Hit(self.answer(
+                    &at.key,
+                    entry,
+                    now,
+                    Outcome::LocalRevalidated,
+                )));
+            }
+            self.shelf.local.remove(at.id, &entry);
+        }
+        let snapshot = self.shelf.remote.read(at, self.shelf.is_large()).await?;
+        self.engine.seen(at.id.bucket, snapshot.head);
+        match self.shelf.accept(at, &snapshot) {
+            Ok(Some(entry)) => Ok(Asked::Hit(self.take(at, entry, ticket))),
+            Ok(None) => Ok(Asked::Miss { discard: false }),
+            Err(()) => Ok(Asked::Miss { discard: true }),
+        }
+    }
+
+    async fn is_current(&self, at: &Address, entry: &Entry<V>) -> Result<bool, RemoteError> {
+        let snapshot = self.shelf.remote.check(at).await?;
+        self.engine.seen(at.id.bucket, snapshot.head);
+        Ok(entry.generation.is_some() && snapshot.generation() == entry.generation)
+    }
+
+    /// What this process knows, before anybody else is asked: the ticket first, then the entry.
+    pub(super) fn look(&self, at: &Address) -> (Ticket, Option<Arc<Entry<V>>>) {
+        let gap = self.engine.proofs.read(at.id.bucket).gap;
+        let ticket = self.shelf.local.ticket(at.id, gap);
+        let alive = |entry: &Arc<Entry<V>>| {
+            entry.generation.is_some() && !entry.lifetime.is_over(self.shelf.now())
+        };
+        (
+            ticket,
+            self.shelf
+                .local
+                .get(at.id.hash, at.key.bytes())
+                .filter(alive),
+        )
+    }
+
+    /// Copies a value from Redis into this process, and answers it.
+    fn take(&self, at: &Address, entry: Arc<Entry<V>>, ticket: Ticket) -> Cached<V> {
+        let now = self.shelf.now();
+        self.shelf.put(at.id, &entry, ticket, now);
+        self.answer(&at.key, entry, now, Outcome::RemoteHit)
+    }
+
+    fn answer(
+        &self,
+        key: &RenderedKey,
+        entry: Arc<Entry<V>>,
+        now: u64,
+        outcome: Outcome,
+    ) -> Cached<V> {
+        self.shelf.observer.answered(outcome);
+        self.record(key, &entry);
+        Cached::new(entry, now, outcome)
+    }
+
+    /// The answer of a flight: the same for all, counted and recorded by each.
+    fn shared(&self, at: &Address, answer: Result<Cached<V>, Error>) -> Result<Cached<V>, Error> {
+        match &answer {
+            Ok(cached) => {
+                self.shelf.observer.answered(cached.outcome());
+                self.record(&at.key, cached.entry());
+            }
+            Err(_) => self.shelf.observer.note(Decision::Failed),
+        }
+        answer
+    }
+
+    fn record(&self, key: &RenderedKey, entry: &Entry<V>) {
+        let name = || EntityName::new(self.shelf.name.as_str(), key.as_str());
+        RequestScope::record(name, &self.shelf.clock, entry.lifetime.deadline);
+    }
+
+    fn joinable(&self, at: &Address) -> Joinable {
+        let now = self.shelf.now();
+        let live = self.engine.proofs.read(at.id.bucket).is_live(now);
+        Joinable {
+            live,
+            since: now.saturating_sub(self.engine.proofs.horizon()),
+        }
+    }
+
+    fn circular(&self, at: &Address) -> Error {
+        Error::circular(format!(
+            "a load asked for {}, whose load waits for it",
+            at.name()
+        ))
+    }
+}
+
+/// What Redis said.
+enum Asked<V> {
+    Hit(Cached<V>),
+    /// `discard`: there is a payload, and it is bad.
+    Miss {
+        discard: bool,
+    },
+}
+
+fn is_proven<V>(entry: &Entry<V>, proof: Proof, now: u64) -> bool {
+    proof.is_live(now)
+        && entry.gap() == proof.gap
+        && entry.is_fresh(now)
+        && entry.generation.is_some()
+}

@@ -1,0 +1,221 @@
+//! The handle on one cache.
+//!
+//! The read path from top to bottom is in `core.rs`; invalidations and inserts are in `write.rs`.
+
+mod core;
+mod write;
+
+use self::core::Core;
+use crate::{
+    cached::Cached,
+    engine::Engine,
+    error::{BoxError, Error},
+    invalidate::Receipt,
+    load::{LoadContext, Loaded, Shelf},
+    model::{CacheKey, Policy},
+};
+use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
+
+/// A cache in front of a store: values of type `V` by keys of type `K`.
+///
+/// Made by [`Tiers::cache`](crate::Tiers::cache). Cloning it shares it.
+///
+/// ```
+/// # async fn serve() -> Result<(), tricache::Error> {
+/// use std::time::Duration;
+/// use tricache::{Policy, Tiers};
+///
+/// let tiers = Tiers::builder("shop").build().await?;
+/// let names = tiers.cache::<u64, String>("name", Policy::ttl(Duration::from_secs(600)))?;
+///
+/// let name = names.get_or_load(&42, |_| async { Ok::<_, std::io::Error>("Lamp".to_owned()) }).await?;
+/// assert_eq!(*name, "Lamp");
+///
+/// // … the store has committed another name …
+/// let receipt = names.invalidate(&42).await?;
+/// assert!(!receipt.is_pending());
+/// # Ok(()) }
+/// ```
+pub struct TieredCache<K, V> {
+    core: Arc<Core<V>>,
+    keys: PhantomData<fn() -> K>,
+}
+
+impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
+    pub(crate) fn new(engine: Arc<Engine>, shelf: Shelf<V>) -> Self {
+        Self {
+            core: Core::new(engine, shelf),
+            keys: PhantomData,
+        }
+    }
+
+    /// The name under which the cache was made.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.core.shelf.name.as_str()
+    }
+
+    /// How long its values live.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.core.shelf.policy
+    }
+
+    /// Entries that this process holds, and their bytes; both lag behind a little.
+    #[must_use]
+    pub fn local_usage(&self) -> (u64, u64) {
+        self.core.shelf.local.usage()
+    }
+
+    /// The value of `key` if some tier holds it; nothing is loaded.
+    ///
+    /// # Errors
+    /// Only after a shutdown. Redis not answering is a miss.
+    ///
+    /// # Cancel safety
+    /// Dropping this future has no effect.
+    pub async fn get<Q>(&self, key: &Q) -> Result<Option<Cached<V>>, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.core.engine.check_open()?;
+        let key = self.core.render(key);
+        let hit = match self.core.from_local(&key) {
+            Some(hit) => Some(hit),
+            None => self.core.find(&self.core.shelf.address(key)).await,
+        };
+        Ok(hit)
+    }
+
+    /// The value of `key`, loaded on a miss.
+    ///
+    /// The closure may borrow, and runs at most once: only on a miss, and only if no other call loads the key already,
+    /// in this process or in another. Its future is spawned and therefore owns what it needs.
+    ///
+    /// # Errors
+    /// The loader's error or panic, shared by all that waited for it; [`is_absent`](Error::is_absent) if it found no
+    /// such value; [`is_circular`](Error::is_circular) if this call is part of a load that would wait for itself; and
+    /// after a shutdown. Redis not answering is not an error: the loader is asked.
+    ///
+    /// # Cancel safety
+    /// Dropping this future does not stop a load in progress; its result still fills the cache. Dropped before the
+    /// load began, it hands over to another caller that waits.
+    pub async fn get_or_load<Q, F, Fut, R, E>(&self, key: &Q, load: F) -> Result<Cached<V>, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ToOwned<Owned = K> + ?Sized,
+        F: FnOnce(LoadContext<K>) -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.core.engine.check_open()?;
+        let rendered = self.core.render(key);
+        if let Some(hit) = self.core.from_local(&rendered) {
+            return Ok(hit);
+        }
+        let at = self.core.shelf.address(rendered);
+        if let Some(hit) = self.core.unproven_while_away(&at) {
+            return Ok(hit);
+        }
+        self.core
+            .fly(&at, || load(LoadContext::new(key.to_owned())))
+            .await
+    }
+
+    /// Tells every tier of every node that the value of `key` has changed. Call it after the commit.
+    ///
+    /// When it answers without [pending](Receipt::is_pending), no load that began before will be served to a read that
+    /// begins from now on: by this node at once, by the others as far as the cache's
+    /// [`Level`](crate::Level) says.
+    ///
+    /// # Errors
+    /// After a shutdown, and when a million invalidations wait for Redis already. Redis not answering is no error: the
+    /// receipt is pending then.
+    ///
+    /// # Cancel safety
+    /// Once it was polled, dropping this future does not stop the invalidation.
+    pub async fn invalidate<Q>(&self, key: &Q) -> Result<Receipt, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.core.engine.check_open()?;
+        let at = self.core.shelf.address(self.core.render(key));
+        finish(tokio::spawn(Arc::clone(&self.core).invalidate(vec![at]))).await
+    }
+
+    /// [`invalidate`](Self::invalidate) for many keys, 64 at a time.
+    ///
+    /// # Errors
+    /// As for one key. The others are invalidated all the same.
+    ///
+    /// # Cancel safety
+    /// As for one key.
+    pub async fn invalidate_many<'q, Q>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+    ) -> Result<Receipt, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized + 'q,
+    {
+        self.core.engine.check_open()?;
+        let at = keys
+            .into_iter()
+            .map(|key| self.core.shelf.address(self.core.render(key)))
+            .collect();
+        finish(tokio::spawn(Arc::clone(&self.core).invalidate(at))).await
+    }
+
+    /// Tells every tier of the new value of `key`: an invalidation that brings the value along.
+    ///
+    /// Call it after the commit, with what the store now holds, and only where writers of one key take turns from
+    /// before the commit until this returns (a row lock, one writer per key). Two that race may insert in the other order than they
+    /// committed; [`invalidate`](Self::invalidate) has no such condition.
+    ///
+    /// The value is refused, and the insert is an invalidation only, if the key was invalidated meanwhile. It is never
+    /// sent again.
+    ///
+    /// # Errors
+    /// As for [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancel safety
+    /// Once it was polled, dropping this future stops neither the invalidation nor the fill.
+    pub async fn insert<Q>(&self, key: &Q, value: V) -> Result<Receipt, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.core.engine.check_open()?;
+        let at = self.core.shelf.address(self.core.render(key));
+        finish(tokio::spawn(Arc::clone(&self.core).insert(at, value))).await
+    }
+}
+
+impl<K, V> Clone for TieredCache<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            keys: PhantomData,
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for TieredCache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TieredCache")
+            .field("name", &self.core.shelf.name.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The result of a task that nobody aborts.
+async fn finish<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+    match task.await {
+        Ok(result) => result,
+        // The runtime is shutting down.
+        Err(_) => Err(Error::closed()),
+    }
+}

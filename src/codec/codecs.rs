@@ -1,0 +1,206 @@
+//! What a codec must be able to do, and the object a cache holds.
+//!
+//! [`Codec`] is what people implement: generic, so it cannot be a trait object.
+//! `ValueCodec` is the same for one value type, so that a cache can hold any codec in a box.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::positional::guarded;
+use crate::codec::{DecodeError, EncodeError, SchemaError, fingerprint};
+
+/// Turns values into bytes and back.
+///
+/// The bytes go into an envelope with a checksum, the fingerprint of the value type and [`id`](Codec::id),
+/// so `decode` is only ever handed what the same codec wrote for the same type.
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Serialize, de::DeserializeOwned};
+/// use tricache::{Codec, DecodeError, EncodeError};
+///
+/// struct Json;
+///
+/// impl Codec for Json {
+///     fn id(&self) -> u8 {
+///         128
+///     }
+///     fn is_human_readable(&self) -> bool {
+///         true
+///     }
+///     fn is_positional(&self) -> bool {
+///         false
+///     }
+///     fn encode<V: Serialize + ?Sized>(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+///         serde_json::to_writer(out, value).map_err(EncodeError::new)
+///     }
+///     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, DecodeError> {
+///         serde_json::from_slice(bytes).map_err(DecodeError::new)
+///     }
+/// }
+///
+/// let mut bytes = Vec::new();
+/// Json.encode(&[1, 2], &mut bytes)?;
+/// assert_eq!(Json.decode::<Vec<u8>>(&bytes)?, [1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Codec: Send + Sync + 'static {
+    /// The number that stands for this codec in every payload.
+    ///
+    /// 0 to 127 are reserved for tricache; use 128 to 255 for your own.
+    /// A changed format needs a new number.
+    fn id(&self) -> u8;
+
+    /// What `is_human_readable` answers to the value while it is encoded and decoded.
+    ///
+    /// Many types choose their form by it: a `Uuid` is text in JSON and 16 bytes in bincode.
+    fn is_human_readable(&self) -> bool;
+
+    /// Whether fields are told apart by their position alone, without names in the bytes.
+    ///
+    /// If so, a cache refuses to encode a value that leaves a field out (`#[serde(skip_serializing_if)]`):
+    /// the fields behind it would move up and be read as something else, without any error.
+    fn is_positional(&self) -> bool;
+
+    /// Appends the encoded value to `out`, which is not empty: what stands in it already must stay.
+    ///
+    /// # Errors
+    /// Fails if the value cannot be written in this format.
+    fn encode<V: Serialize + ?Sized>(
+        &self,
+        value: &V,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+
+    /// Reads the value back from exactly the bytes that `encode` appended.
+    ///
+    /// # Errors
+    /// Fails if the bytes are not one whole value. It must neither panic nor allocate more than the
+    /// bytes can explain, whatever they are.
+    fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, DecodeError>;
+}
+
+/// A codec for one type of value, which can be put into a box.
+pub(crate) trait ValueCodec<V>: Send + Sync {
+    /// See [`Codec::id`].
+    fn id(&self) -> u8;
+
+    /// Appends `value` to `out`; refuses what a positional codec would read wrongly.
+    fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// See [`Codec::decode`].
+    fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError>;
+
+    /// The fingerprint of `V` in the form that this codec asks for.
+    fn fingerprint(&self) -> Result<u64, SchemaError>;
+}
+
+/// Makes any [`Codec`] a [`ValueCodec`] of every type that serde can carry.
+pub(crate) struct Of<C>(pub(crate) C);
+
+impl<C, V> ValueCodec<V> for Of<C>
+where
+    C: Codec,
+    V: Serialize + DeserializeOwned,
+{
+    fn id(&self) -> u8 {
+        self.0.id()
+    }
+
+    fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if !self.0.is_positional() {
+            return self.0.encode(value, out);
+        }
+        guarded(value, |value| self.0.encode(value, out))
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError> {
+        self.0.decode(bytes)
+    }
+
+    fn fingerprint(&self) -> Result<u64, SchemaError> {
+        fingerprint::<V>(self.0.is_human_readable())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Bincode;
+
+    struct Json;
+
+    impl Codec for Json {
+        fn id(&self) -> u8 {
+            128
+        }
+
+        fn is_human_readable(&self) -> bool {
+            true
+        }
+
+        fn is_positional(&self) -> bool {
+            false
+        }
+
+        fn encode<V: Serialize + ?Sized>(
+            &self,
+            value: &V,
+            out: &mut Vec<u8>,
+        ) -> Result<(), EncodeError> {
+            serde_json::to_writer(out, value).map_err(EncodeError::new)
+        }
+
+        fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, DecodeError> {
+            serde_json::from_slice(bytes).map_err(DecodeError::new)
+        }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Sparse {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<u8>,
+        stock: u8,
+    }
+
+    const SPARSE: Sparse = Sparse {
+        note: None,
+        stock: 3,
+    };
+
+    #[test]
+    fn a_boxed_codec_reads_back_what_it_wrote() {
+        let codecs: [Box<dyn ValueCodec<Vec<String>>>; 2] =
+            [Box::new(Of(Bincode)), Box::new(Of(Json))];
+        let value = vec!["lamp".to_owned(), "chair".to_owned()];
+
+        for codec in codecs {
+            let mut bytes = vec![1, 2, 3];
+            codec.encode(&value, &mut bytes).unwrap();
+
+            assert_eq!(codec.decode(&bytes[3..]).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn a_left_out_field_is_refused_by_a_positional_codec_only() {
+        let mut bytes = Vec::new();
+
+        let refused = Of(Bincode).encode(&SPARSE, &mut bytes).unwrap_err();
+        assert!(refused.is_skipped_field());
+
+        bytes.clear();
+        Of(Json).encode(&SPARSE, &mut bytes).unwrap();
+        let read: Sparse = Of(Json).decode(&bytes).unwrap();
+        assert_eq!(read, SPARSE);
+    }
+
+    #[test]
+    fn a_fingerprint_follows_the_form_the_codec_asks_for() {
+        let in_bincode = ValueCodec::<uuid::Uuid>::fingerprint(&Of(Bincode)).unwrap();
+        let in_json = ValueCodec::<uuid::Uuid>::fingerprint(&Of(Json)).unwrap();
+
+        assert_ne!(in_bincode, in_json);
+    }
+}

@@ -1,0 +1,504 @@
+//! The envelope: 48 bytes in front of each body, which prove that it is the value that was asked for.
+//!
+//! All numbers are big-endian.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | magic, `0xC7` |
+//! | 1 | format, 1 |
+//! | 2 | codec id |
+//! | 3 | flags: bit 0 = the key follows (echo); spare: bit 1 absent, bit 2 compressed, bit 3 tags |
+//! | 4..8 | schema: the low 32 bits of the fingerprint |
+//! | 8..16 | epoch |
+//! | 16..24 | version |
+//! | 24..30 | birth: ms of Redis time at the start of the load |
+//! | 30..36 | deadline: ms of Redis time |
+//! | 36..40 | how long the load took, µs, saturating |
+//! | 40..48 | check |
+//!
+//! Then the echo if its flag is set (length as u32, the rendered key), then the body.
+//!
+//! The *content id* is the hash of the body alone. The *check* is the hash, seeded with the content
+//! id, of the key, of the header before the check and of the echo: so the body is read once, and a
+//! payload that stands under a key it was not sealed for does not open.
+//!
+//! A flag that this format does not name is refused, since it may change the meaning of the rest.
+
+use twox_hash::XxHash3_64;
+
+use crate::codec::EncodeError;
+
+/// What the envelope says about its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// See [`Codec::id`](crate::codec::Codec::id).
+    pub(crate) codec: u8,
+    /// The low 32 bits of the value type's fingerprint.
+    pub(crate) schema: u32,
+    /// The incarnation of the data in Redis that the version belongs to.
+    pub(crate) epoch: u64,
+    /// The generation of the entity's value.
+    pub(crate) version: u64,
+    /// When the load began: ms of Redis time, at most 48 bits.
+    pub(crate) birth: u64,
+    /// When the value is dead: ms of Redis time, at most 48 bits.
+    pub(crate) deadline: u64,
+    /// How long the load took, in microseconds.
+    pub(crate) load_micros: u32,
+}
+
+/// A payload ready to be stored.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// Header, echo and body.
+    pub(crate) bytes: Vec<u8>,
+    /// The hash of the body: equal bodies, equal ids.
+    pub(crate) content_id: u64,
+    /// The length of the body alone.
+    pub(crate) body_len: usize,
+}
+
+/// Writes the body behind its header and closes the envelope.
+///
+/// With `echo` the key is written too, so that a payload found in Redis tells whose it is.
+pub(crate) fn seal(
+    header: &Header,
+    key: &[u8],
+    echo: bool,
+    encode_body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<Sealed, EncodeError> {
+    let head = header.to_bytes(if echo { ECHO } else { 0 });
+    let mut bytes = Vec::with_capacity(TYPICAL_LEN);
+    bytes.extend_from_slice(&head);
+    if echo {
+        push_echo(&mut bytes, key)?;
+    }
+    let body_at = bytes.len();
+
+    encode_body(&mut bytes)?;
+    // A codec that clears `out` would make a payload of its own.
+    if bytes.len() < body_at || !bytes.starts_with(&head) {
+        return Err(EncodeError::new(
+            "the codec changed bytes that were not its own",
+        ));
+    }
+
+    let (front, body) = bytes.split_at(body_at);
+    let content_id = XxHash3_64::oneshot(body);
+    let body_len = body.len();
+    let check = check(content_id, key, &head, &front[HEADER_LEN..]);
+    bytes[CHECK_AT..HEADER_LEN].copy_from_slice(&check.to_be_bytes());
+    Ok(Sealed {
+        bytes,
+        content_id,
+        body_len,
+    })
+}
+
+/// What a reader can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// The id of its codec.
+    pub(crate) codec: u8,
+    /// The low 32 bits of its fingerprint.
+    pub(crate) schema: u32,
+}
+
+/// A payload that is whole and belongs to the key.
+#[derive(Debug)]
+pub(crate) struct Opened<'a> {
+    /// What the envelope says.
+    pub(crate) header: Header,
+    /// What the codec wrote.
+    pub(crate) body: &'a [u8],
+    /// The hash of the body.
+    pub(crate) content_id: u64,
+}
+
+/// Checks a payload and takes its body out.
+pub(crate) fn open<'a>(
+    bytes: &'a [u8],
+    key: &[u8],
+    expected: Expected,
+) -> Result<Opened<'a>, BadEnvelope> {
+    let (head, rest) = split_header(bytes)?;
+    let header = Header::from_bytes(head);
+    if head[FLAGS_AT] & !ECHO != 0 {
+        return Err(BadEnvelope::UnknownFlags);
+    }
+    if header.codec != expected.codec {
+        return Err(BadEnvelope::OtherCodec);
+    }
+    if header.schema != expected.schema {
+        return Err(BadEnvelope::OtherSchema);
+    }
+    let (echo, body) = if head[FLAGS_AT] & ECHO == 0 {
+        rest.split_at(0)
+    } else {
+        split_echo(rest, key)?
+    };
+    let content_id = XxHash3_64::oneshot(body);
+    if check(content_id, key, head, echo) != number(head, CHECK_AT, HEADER_LEN) {
+        return Err(BadEnvelope::Corrupt);
+    }
+    Ok(Opened {
+        header,
+        body,
+        content_id,
+    })
+}
+
+/// Epoch and version of a payload, without a look at anything else.
+///
+/// For comparing only: what is served goes through [`open`].
+pub(crate) fn generation(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (head, _) = split_header(bytes).ok()?;
+    let header = Header::from_bytes(head);
+    Some((header.epoch, header.version))
+}
+
+/// Why a payload is a miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum BadEnvelope {
+    /// Shorter than it must be.
+    Truncated,
+    /// Not written by tricache.
+    NotOurs,
+    /// Written by a tricache with another envelope.
+    UnknownFormat,
+    /// Uses something that this release does not know.
+    UnknownFlags,
+    /// The body is in another codec.
+    OtherCodec,
+    /// The body is of another type.
+    OtherSchema,
+    /// Sealed for another key, as its echo says.
+    OtherKey,
+    /// Changed since it was sealed, or sealed for another key.
+    Corrupt,
+}
+
+impl BadEnvelope {
+    /// The stable label, for metrics and logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::NotOurs => "not_ours",
+            Self::UnknownFormat => "unknown_format",
+            Self::UnknownFlags => "unknown_flags",
+            Self::OtherCodec => "other_codec",
+            Self::OtherSchema => "other_schema",
+            Self::OtherKey => "other_key",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
+impl Header {
+    /// The header with a check of zero.
+    fn to_bytes(self, flags: u8) -> [u8; HEADER_LEN] {
+        let mut head = [0; HEADER_LEN];
+        head[..4].copy_from_slice(&[MAGIC, FORMAT, self.codec, flags]);
+        head[4..8].copy_from_slice(&self.schema.to_be_bytes());
+        head[8..16].copy_from_slice(&self.epoch.to_be_bytes());
+        head[16..24].copy_from_slice(&self.version.to_be_bytes());
+        head[24..30].copy_from_slice(&millis(self.birth));
+        head[30..36].copy_from_slice(&millis(self.deadline));
+        head[36..40].copy_from_slice(&self.load_micros.to_be_bytes());
+        head
+    }
+
+    fn from_bytes(head: &[u8; HEADER_LEN]) -> Self {
+        Self {
+            codec: head[2],
+            schema: number(head, 4, 8) as u32,
+            epoch: number(head, 8, 16),
+            version: number(head, 16, 24),
+            birth: number(head, 24, 30),
+            deadline: number(head, 30, 36),
+            load_micros: number(head, 36, 40) as u32,
+        }
+    }
+}
+
+fn split_header(bytes: &[u8]) -> Result<(&[u8; HEADER_LEN], &[u8]), BadEnvelope> {
+    match bytes {
+        [] | [MAGIC] => Err(BadEnvelope::Truncated),
+        [MAGIC, FORMAT, ..] => bytes.split_first_chunk().ok_or(BadEnvelope::Truncated),
+        [MAGIC, ..] => Err(BadEnvelope::UnknownFormat),
+        [..] => Err(BadEnvelope::NotOurs),
+    }
+}
+
+fn push_echo(bytes: &mut Vec<u8>, key: &[u8]) -> Result<(), EncodeError> {
+    let len = u32::try_from(key.len()).map_err(|_| EncodeError::too_large(u32::MAX as usize))?;
+    bytes.extend_from_slice(&len.to_be_bytes());
+    bytes.extend_from_slice(key);
+    Ok(())
+}
+
+/// The echo with its length, and the body; refused if the echo is not `key`.
+fn split_echo<'a>(rest: &'a [u8], key: &[u8]) -> Result<(&'a [u8], &'a [u8]), BadEnvelope> {
+    let (len, tail) = rest.split_first_chunk().ok_or(BadEnvelope::Truncated)?;
+    let len = u32::from_be_bytes(*len) as usize;
+    let echoed = tail.get(..len).ok_or(BadEnvelope::Truncated)?;
+    if echoed != key {
+        return Err(BadEnvelope::OtherKey);
+    }
+    Ok(rest.split_at(ECHO_LEN_LEN + len))
+}
+
+/// Hashes everything but the body, which stands in the seed.
+fn check(content_id: u64, key: &[u8], head: &[u8; HEADER_LEN], echo: &[u8]) -> u64 {
+    let parts = [key, &head[..CHECK_AT], echo];
+    let len = parts.iter().map(|part| part.len()).sum();
+    // The hasher that takes parts allocates; a copy on the stack costs less.
+    let mut stack = [0; 256];
+    let mut heap = Vec::new();
+    let joined = match stack.get_mut(..len) {
+        Some(joined) => joined,
+        None => {
+            heap.resize(len, 0);
+            &mut heap[..]
+        }
+    };
+    let mut at = 0;
+    for part in parts {
+        joined[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    XxHash3_64::oneshot_with_seed(content_id, joined)
+}
+
+/// Milliseconds in 48 bits: nearly nine thousand years; later is the last moment that fits.
+fn millis(ms: u64) -> [u8; 6] {
+    let [_, _, ms @ ..] = ms.min(MAX_MILLIS).to_be_bytes();
+    ms
+}
+
+fn number(head: &[u8; HEADER_LEN], from: usize, to: usize) -> u64 {
+    head[from..to]
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+const MAGIC: u8 = 0xC7;
+const FORMAT: u8 = 1;
+const ECHO: u8 = 1;
+const FLAGS_AT: usize = 3;
+const CHECK_AT: usize = 40;
+const HEADER_LEN: usize = 48;
+const ECHO_LEN_LEN: usize = 4;
+const MAX_MILLIS: u64 = (1 << 48) - 1;
+/// Where the vector starts, so that a usual value does not grow it twice.
+const TYPICAL_LEN: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"product/42";
+    const EXPECTED: Expected = Expected {
+        codec: 1,
+        schema: 0xDEAD_BEEF,
+    };
+    const HEADER: Header = Header {
+        codec: 1,
+        schema: 0xDEAD_BEEF,
+        epoch: 0x0102_0304_0506_0708,
+        version: 1_700_000_000_000_000,
+        birth: 1_700_000_000_000,
+        deadline: 1_700_000_600_000,
+        load_micros: 12_345,
+    };
+
+    fn sealed(body: &[u8], echo: bool) -> Sealed {
+        seal(&HEADER, KEY, echo, |out| {
+            out.extend_from_slice(body);
+            Ok(())
+        })
+        .unwrap()
+    }
+
+    /// 200 bytes, with and without echo.
+    fn payloads() -> [Vec<u8>; 2] {
+        let body: Vec<u8> = (0..152).collect();
+        [sealed(&body, false).bytes, sealed(&body[14..], true).bytes]
+    }
+
+    #[test]
+    fn what_was_sealed_opens_with_the_same_header_body_and_content_id() {
+        for echo in [false, true] {
+            for body in [&b""[..], b"x", &[7; 5_000]] {
+                let sealed = sealed(body, echo);
+                let opened = open(&sealed.bytes, KEY, EXPECTED).unwrap();
+
+                assert_eq!(opened.header, HEADER);
+                assert_eq!(opened.body, body);
+                assert_eq!(opened.content_id, sealed.content_id);
+                assert_eq!(sealed.body_len, body.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_format_is_pinned_byte_by_byte() {
+        let bytes: String = sealed(b"lamp", true)
+            .bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+
+        assert_eq!(
+            bytes,
+            "c7010101deadbeef010203040506070800060a24181e4000018bcfe56800018bcfee8fc00000\
+             3039b03ad662a42d3d460000000a70726f647563742f34326c616d70"
+        );
+    }
+
+    #[test]
+    fn every_single_bit_flip_is_refused() {
+        for payload in payloads() {
+            assert_eq!(payload.len(), 200);
+            for bit in 0..payload.len() * 8 {
+                let mut flipped = payload.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+
+                assert!(open(&flipped, KEY, EXPECTED).is_err(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_and_every_addition_is_refused() {
+        for mut payload in payloads() {
+            for len in 0..payload.len() {
+                assert!(open(&payload[..len], KEY, EXPECTED).is_err(), "{len} bytes");
+            }
+            payload.push(0);
+            assert_eq!(
+                open(&payload, KEY, EXPECTED).unwrap_err(),
+                BadEnvelope::Corrupt
+            );
+        }
+    }
+
+    #[test]
+    fn twenty_thousand_mutations_neither_panic_nor_open() {
+        let mut random = seeded(7);
+        for payload in payloads() {
+            for _ in 0..10_000 {
+                let mut mutated = payload.clone();
+                for _ in 0..=random() % 4 {
+                    let at = random() as usize % mutated.len();
+                    match random() % 4 {
+                        0 => mutated[at] = random() as u8,
+                        1 => mutated.truncate(at.max(1)),
+                        2 => mutated.insert(at, random() as u8),
+                        _ => mutated[at] ^= 1 << (random() % 8),
+                    }
+                }
+                let refused = open(&mutated, KEY, EXPECTED).is_err();
+
+                assert!(refused || mutated == payload);
+                let _ = generation(&mutated);
+            }
+        }
+    }
+
+    #[test]
+    fn another_key_codec_or_schema_is_refused_by_name() {
+        let [plain, echoed] = payloads();
+        let other_codec = Expected {
+            codec: 2,
+            ..EXPECTED
+        };
+        let other_schema = Expected {
+            schema: 1,
+            ..EXPECTED
+        };
+
+        let reason = |bytes, key, expected| open(bytes, key, expected).unwrap_err().as_str();
+
+        assert_eq!(reason(&plain, b"product/43", EXPECTED), "corrupt");
+        assert_eq!(reason(&echoed, b"product/43", EXPECTED), "other_key");
+        assert_eq!(reason(&plain, KEY, other_codec), "other_codec");
+        assert_eq!(reason(&plain, KEY, other_schema), "other_schema");
+    }
+
+    #[test]
+    fn foreign_bytes_and_later_formats_are_refused_by_name() {
+        let [payload, _] = payloads();
+        let reason = |at: usize, byte: u8| {
+            let mut changed = payload.clone();
+            changed[at] = byte;
+            open(&changed, KEY, EXPECTED).unwrap_err()
+        };
+
+        assert_eq!(reason(0, b'{'), BadEnvelope::NotOurs);
+        assert_eq!(reason(1, 2), BadEnvelope::UnknownFormat);
+        for bit in 1..8 {
+            assert_eq!(reason(3, 1 << bit), BadEnvelope::UnknownFlags);
+        }
+        assert_eq!(
+            open(b"", KEY, EXPECTED).unwrap_err(),
+            BadEnvelope::Truncated
+        );
+    }
+
+    #[test]
+    fn the_generation_is_read_from_whole_headers_of_ours_only() {
+        let [payload, _] = payloads();
+
+        assert_eq!(
+            generation(&payload[..48]),
+            Some((HEADER.epoch, HEADER.version))
+        );
+        assert_eq!(generation(&payload[..47]), None);
+        assert_eq!(generation(&[0; 48]), None);
+    }
+
+    #[test]
+    fn a_codec_that_clears_what_was_there_is_refused() {
+        for rewritten in [vec![], vec![0; 100]] {
+            let result = seal(&HEADER, KEY, false, |out| {
+                *out = rewritten;
+                Ok(())
+            });
+
+            assert!(result.is_err());
+        }
+    }
+
+    #[test]
+    fn times_past_48_bits_stop_at_the_last_moment() {
+        let header = Header {
+            deadline: u64::MAX,
+            ..HEADER
+        };
+
+        let sealed = seal(&header, KEY, false, |_| Ok(())).unwrap();
+
+        let opened = open(&sealed.bytes, KEY, EXPECTED).unwrap();
+        assert_eq!(opened.header.deadline, MAX_MILLIS);
+    }
+
+    #[test]
+    fn keys_longer_than_the_stack_copy_are_checked_as_well() {
+        let key = [b'k'; 1_000];
+        let sealed = seal(&HEADER, &key, false, |_| Ok(())).unwrap();
+
+        assert!(open(&sealed.bytes, &key, EXPECTED).is_ok());
+        assert!(open(&sealed.bytes, &key[1..], EXPECTED).is_err());
+    }
+
+    /// A seeded sequence, the same in every run.
+    fn seeded(mut state: u64) -> impl FnMut() -> u64 {
+        move || {
+            state = state
+                .wrapping_mul(0x5851_F42D_4C95_7F2D)
+                .wrapping_add(0x1405_7B7E_F767_814F);
+            state >> 33
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What the caches of one `Tiers` share while they run, and the tasks that belong to it.
+
+use crate::{
+    error::Error,
+    feed::{Audience, Follower, Heartbeat, Note, Proofs, Ready},
+    invalidate::{Journal, Sender, resend},
+    load::Circles,
+    model::{Clock, Head, ServerTime},
+    observe::Observer,
+    remote::{Layout, Remote},
+};
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+/// The shared parts.
+pub(crate) struct Engine {
+    pub(crate) layout: Layout,
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) proofs: Arc<Proofs>,
+    pub(crate) audience: Arc<Audience>,
+    pub(crate) sender: Sender,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) server_time: Arc<ServerTime>,
+    pub(crate) circles: Circles,
+    pub(crate) protections: Protections,
+    notes: mpsc::UnboundedSender<Note>,
+    closed: AtomicBool,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Which protections are on: all, but in tests that prove what each is good for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protections {
+    /// Fills, puts and flights are judged by what was invalidated since they began.
+    pub(crate) stale_fill: bool,
+    /// Events are linked, and a hole between them is noticed.
+    pub(crate) chain: bool,
+}
+
+/// What an engine is made of.
+pub(crate) struct Parts {
+    pub(crate) layout: Layout,
+    pub(crate) remote: Remote,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) heartbeat: Duration,
+    pub(crate) protections: Protections,
+}
+
+impl Engine {
+    /// Starts the tasks; the channel tells how far the start has come.
+    pub(crate) fn start(parts: Parts) -> (Arc<Self>, watch::Receiver<Ready>) {
+        let horizon = crate::model::millis(parts.heartbeat * PROVEN_BEATS);
+        let proofs = Arc::new(Proofs::new(parts.layout.feeds(), horizon));
+        let (remote, observer) = (Arc::new(parts.remote), Arc::new(Observer::new()));
+        let (audience, server_time) = (Arc::new(Audience::default()), Arc::new(ServerTime::new()));
+        let (notes, noted) = mpsc::unbounded_channel();
+        let (ready, is_ready) = watch::channel(Ready::default());
+        let beat_now = Arc::new(Notify::new());
+        let journal = Arc::new(Journal::default());
+        let sender = Sender {
+            remote: Arc::clone(&remote),
+            journal,
+            observer: Arc::clone(&observer),
+        };
+        let heartbeat = Heartbeat {
+            remote: Arc::clone(&remote),
+            clock: Arc::clone(&parts.clock),
+            server_time: Arc::clone(&server_time),
+            observer: Arc::clone(&observer),
+            notes: notes.clone(),
+            every: parts.heartbeat,
+            now: Arc::clone(&beat_now),
+        };
+        let follower = Follower {
+            remote: Arc::clone(&remote),
+            proofs: Arc::clone(&proofs),
+            audience: Arc::clone(&audience),
+            observer: Arc::clone(&observer),
+            clock: Arc::clone(&parts.clock),
+            ready,
+            beat_now,
+            chained: parts.protections.chain,
+        };
+        let engine = Arc::new(Self {
+            layout: parts.layout,
+            remote: Arc::clone(&remote),
+            proofs,
+            audience,
+            sender: sender.clone(),
+            observer,
+            clock: parts.clock,
+            server_time,
+            circles: Circles::default(),
+            protections: parts.protections,
+            notes,
+            closed: AtomicBool::new(false),
+            tasks: Mutex::default(),
+        });
+        let (pushes, pushed) = mpsc::unbounded_channel();
+        engine.spawn(async move { remote.follow(pushes).await });
+        engine.spawn(heartbeat.run());
+        engine.spawn(follower.run(pushed, noted));
+        engine.spawn(resend(sender));
+        (engine, is_ready)
+    }
+
+    /// A read has seen this head: if the feed does not know it, somebody looks into it.
+    pub(crate) fn seen(&self, bucket: u16, head: Option<Head>) {
+        if let Some(head) = head {
+            if self.protections.chain && self.proofs.is_news(bucket, &head) {
+                // The follower lives as long as the engine but for the moments of a shutdown.
+                let _ = self.notes.send(Note::Seen { bucket, head });
+            }
+        }
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.sender.journal
+    }
+
+    /// # Errors
+    /// After a shutdown.
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Relaxed) {
+            Err(Error::closed())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Refuses further calls, waits for pending invalidations, ends the tasks. Answers how many still wait.
+    pub(crate) async fn shutdown(&self, within: Duration) -> usize {
+        self.closed.store(true, Ordering::SeqCst);
+        let drained = async {
+            while self.journal().len() > 0 {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        // Whether in time or not, the answer is what still waits.
+        let _ = timeout(within, drained).await;
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
+        self.journal().len()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spawn(task);
+    }
+}
+
+/// A heartbeat proves for as long as this many of them take.
+const PROVEN_BEATS: u32 = 2;
+const DRAIN_LOOK: Duration = Duration::from_millis(5);

@@ -1,0 +1,296 @@
+//! The one task that applies events: in order, each once, and knows what it missed.
+//!
+//! Whatever it applies reaches the caches before the chain moves on and before anything counts as proven.
+
+use super::{
+    audience::Audience,
+    chain::{Chain, Link, Standing, links},
+    proof::Proofs,
+};
+use crate::{
+    model::{Clock, EntityId, Event, EventKind, Generation, Head, Version, millis},
+    observe::{Decision, Observer},
+    remote::{Push, Remote},
+};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep_until},
+};
+
+/// What this process tells its follower.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// The heads of all feeds, asked for at `sent`.
+    Beat { sent: u64, heads: Vec<Option<Head>> },
+    /// A read saw a head that was not applied yet.
+    Seen { bucket: u16, head: Head },
+}
+
+/// How far the start has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ready {
+    pub(crate) subscribed: bool,
+    pub(crate) beaten: bool,
+}
+
+/// The task's parts.
+pub(crate) struct Follower {
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) proofs: Arc<Proofs>,
+    pub(crate) audience: Arc<Audience>,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ready: watch::Sender<Ready>,
+    pub(crate) beat_now: Arc<Notify>,
+    /// Always true, but in tests that prove what the chain is good for.
+    pub(crate) chained: bool,
+}
+
+/// The task while it runs.
+struct Following {
+    parts: Follower,
+    chains: Vec<Chain>,
+    /// In the order in which they are due.
+    rechecks: VecDeque<Recheck>,
+}
+
+/// A head that was ahead of what was pushed, to be looked at again.
+#[derive(Clone, Copy, Debug)]
+struct Recheck {
+    due: Instant,
+    bucket: u16,
+    head: Head,
+    /// When the head was asked for; `None` if it proves nothing.
+    sent: Option<u64>,
+}
+
+impl Follower {
+    /// Follows until a channel is closed.
+    pub(crate) async fn run(
+        self,
+        pushes: mpsc::UnboundedReceiver<Push>,
+        notes: mpsc::UnboundedReceiver<Note>,
+    ) {
+        let chains = vec![Chain::default(); usize::from(self.proofs.feeds())];
+        Following {
+            parts: self,
+            chains,
+            rechecks: VecDeque::new(),
+        }
+        .run(pushes, notes)
+        .await;
+    }
+}
+
+impl Following {
+    async fn run(
+        mut self,
+        mut pushes: mpsc::UnboundedReceiver<Push>,
+        mut notes: mpsc::UnboundedReceiver<Note>,
+    ) {
+        loop {
+            let due = self.rechecks.front().map(|recheck| recheck.due);
+            tokio::select! {
+                push = pushes.recv() => match push {
+                    Some(push) => self.pushed(push).await,
+                    None => return,
+                },
+                note = notes.recv() => match note {
+                    Some(note) => self.noted(note).await,
+                    None => return,
+                },
+                () = at(due), if due.is_some() => self.recheck().await,
+            }
+        }
+    }
+
+    async fn pushed(&mut self, push: Push) {
+        match push {
+            Push::Subscribed => {
+                self.parts
+                    .ready
+                    .send_modify(|ready| ready.subscribed = true);
+                self.parts.beat_now.notify_one();
+            }
+            Push::Wake { cache, entity } => self
+                .parts
+                .audience
+                .tell(cache, |listener| listener.woken(entity)),
+            Push::Event { bucket, event } => self.event(bucket, &event).await,
+        }
+    }
+
+    async fn event(&mut self, bucket: u16, event: &Event) {
+        let link = if self.parts.chained {
+            self.chain(bucket).link(event)
+        } else {
+            Link::Next
+        };
+        match link {
+            Link::Next => {
+                self.apply(bucket, event);
+                self.parts.observer.note(Decision::Event);
+            }
+            Link::Known => {}
+            Link::Fence => self.gap(bucket, Some(head_of(event))),
+            Link::Broken => self.resync(bucket).await,
+        }
+    }
+
+    async fn noted(&mut self, note: Note) {
+        match note {
+            Note::Seen { bucket, head } => {
+                self.compare(bucket, head, None).await;
+                self.parts.proofs.looked(bucket);
+            }
+            Note::Beat { sent, heads } => {
+                for (bucket, head) in (0..).zip(heads) {
+                    match head {
+                        Some(head) => self.compare(bucket, head, Some(sent)).await,
+                        None => self.missing(bucket),
+                    }
+                }
+                self.parts.ready.send_modify(|ready| ready.beaten = true);
+            }
+        }
+    }
+
+    async fn compare(&mut self, bucket: u16, head: Head, sent: Option<u64>) {
+        if !self.parts.chained {
+            return self.prove(bucket, sent);
+        }
+        match self.chain(bucket).standing(&head) {
+            Standing::Current => self.prove(bucket, sent),
+            Standing::Ahead => {
+                // The head may be ahead of the push, which is not a loss.
+                let due = Instant::now() + LOOK_AGAIN;
+                self.rechecks.push_back(Recheck {
+                    due,
+                    bucket,
+                    head,
+                    sent,
+                });
+            }
+            Standing::First => {
+                // What was filled before the first head may have been invalidated before it, too.
+                self.gap(bucket, Some(head));
+                self.prove(bucket, sent);
+            }
+            Standing::Other => self.resync(bucket).await,
+        }
+    }
+
+    /// A missing control record is an unknown epoch: nothing is proven, until somebody begins the next one.
+    fn missing(&mut self, bucket: u16) {
+        if self.parts.chained && self.chain(bucket).at().is_some() {
+            self.gap(bucket, None);
+        }
+    }
+
+    async fn recheck(&mut self) {
+        let Some(recheck) = self.rechecks.pop_front() else {
+            return;
+        };
+        match self.chain(recheck.bucket).standing(&recheck.head) {
+            Standing::Current => self.prove(recheck.bucket, recheck.sent),
+            _ => self.resync(recheck.bucket).await,
+        }
+    }
+
+    /// Fills a hole from the log, or declares the gap.
+    async fn resync(&mut self, bucket: u16) {
+        let sent = millis(self.parts.clock.now());
+        let after = self.chain(bucket).at().map_or(0, |at| at.n);
+        let replay = match self.parts.remote.replay(bucket, after).await {
+            Ok(replay) => replay,
+            Err(error) => {
+                // Nothing is proven meanwhile; the next heartbeat comes back to it.
+                self.parts.observer.note(Decision::RemoteError);
+                return tracing::debug!(%error, bucket, "a replay failed");
+            }
+        };
+        let Some(head) = replay.head else {
+            return self.missing(bucket);
+        };
+        match links(self.chain(bucket), &replay.events, &head) {
+            Some(_) => self.replay(bucket, &replay.events),
+            None => self.gap(bucket, Some(head)),
+        }
+        self.prove(bucket, Some(sent));
+    }
+
+    fn replay(&mut self, bucket: u16, events: &[Event]) {
+        for event in events {
+            if self.chain(bucket).link(event) == Link::Next {
+                self.apply(bucket, event);
+                self.parts.observer.note(Decision::Replay);
+            }
+        }
+    }
+
+    fn apply(&mut self, bucket: u16, event: &Event) {
+        if let EventKind::Invalidated { cache, entity } = event.kind {
+            let id = EntityId {
+                cache,
+                hash: entity,
+                bucket,
+            };
+            let generation = Generation {
+                epoch: event.epoch,
+                version: Version(event.n),
+            };
+            self.parts
+                .audience
+                .tell(cache, |listener| listener.bumped(id, generation));
+        }
+        self.chains[usize::from(bucket)].advance(event);
+        self.parts.proofs.applied(bucket, event.epoch.0, event.n);
+    }
+
+    /// Everything local of the bucket must prove itself; loads under way may not be joined.
+    fn gap(&mut self, bucket: u16, head: Option<Head>) {
+        if self.chain(bucket).at().is_some() {
+            self.parts.observer.note(Decision::Gap);
+            tracing::info!(
+                bucket,
+                "a gap in the feed: local entries must prove themselves"
+            );
+        }
+        self.parts.proofs.gap(bucket);
+        self.parts
+            .audience
+            .tell_all(|listener| listener.lost(bucket));
+        self.chains[usize::from(bucket)].adopt(head);
+        let (epoch, n) = head.map_or((0, 0), |head| (head.epoch.0, head.n));
+        self.parts.proofs.applied(bucket, epoch, n);
+    }
+
+    fn prove(&self, bucket: u16, sent: Option<u64>) {
+        if let Some(sent) = sent {
+            self.parts.proofs.prove(bucket, sent);
+        }
+    }
+
+    fn chain(&self, bucket: u16) -> &Chain {
+        &self.chains[usize::from(bucket)]
+    }
+}
+
+fn head_of(event: &Event) -> Head {
+    Head {
+        epoch: event.epoch,
+        n: event.n,
+        nonce: event.nonce,
+        high: event.n,
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    if let Some(due) = due {
+        sleep_until(due).await;
+    }
+}
+
+/// How long a push may take before a head that is ahead counts as a loss.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -1,0 +1,109 @@
+//! What a local entry needs to be served without asking: a live feed, and no gap since it was last proven.
+//!
+//! Read the proof *before* the entry. The feed removes entries first and proves afterwards, so an entry that is
+//! still there after its proof was read has been told of everything the proof covers.
+
+use crate::model::Head;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The state of every bucket's feed, as readers see it.
+pub(crate) struct Proofs {
+    states: Box<[State]>,
+    horizon: u64,
+}
+
+#[repr(align(64))]
+#[derive(Default)]
+struct State {
+    /// Until when the feed counts as live, in ms of the node's clock. Zero: never proven.
+    until: AtomicU64,
+    /// Losses that could not be filled.
+    gap: AtomicU64,
+    epoch: AtomicU64,
+    applied: AtomicU64,
+    asked: AtomicBool,
+}
+
+/// One bucket's proof, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proof {
+    until: u64,
+    pub(crate) gap: u64,
+}
+
+impl Proof {
+    pub(crate) fn is_live(self, now: u64) -> bool {
+        now < self.until
+    }
+}
+
+impl Proofs {
+    /// `horizon`: for how many ms a heartbeat proves.
+    pub(crate) fn new(feeds: u16, horizon: u64) -> Self {
+        Self {
+            states: (0..feeds).map(|_| State::default()).collect(),
+            horizon,
+        }
+    }
+
+    pub(crate) fn read(&self, bucket: u16) -> Proof {
+        let state = self.state(bucket);
+        // The time first: who sees the time of a proof must see the gap that came before it.
+        let until = state.until.load(Ordering::Acquire);
+        Proof {
+            until,
+            gap: state.gap.load(Ordering::Acquire),
+        }
+    }
+
+    pub(super) fn feeds(&self) -> u16 {
+        // Made from a `u16`.
+        self.states.len() as u16
+    }
+
+    pub(crate) fn horizon(&self) -> u64 {
+        self.horizon
+    }
+
+    /// How many buckets are proven at present, of all.
+    pub(crate) fn live(&self, now: u64) -> usize {
+        self.states
+            .iter()
+            .filter(|state| now < state.until.load(Ordering::Relaxed))
+            .count()
+    }
+
+    /// Whether a head that a read has seen tells of something the feed has not applied, and nobody looks into it yet.
+    pub(crate) fn is_news(&self, bucket: u16, head: &Head) -> bool {
+        let state = self.state(bucket);
+        let known = state.epoch.load(Ordering::Relaxed) == head.epoch.0
+            && state.applied.load(Ordering::Relaxed) >= head.n;
+        !known && !state.asked.swap(true, Ordering::Relaxed)
+    }
+
+    /// Somebody looked into it.
+    pub(super) fn looked(&self, bucket: u16) {
+        self.state(bucket).asked.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn applied(&self, bucket: u16, epoch: u64, n: u64) {
+        let state = self.state(bucket);
+        state.epoch.store(epoch, Ordering::Relaxed);
+        state.applied.store(n, Ordering::Relaxed);
+    }
+
+    pub(super) fn gap(&self, bucket: u16) {
+        self.state(bucket).gap.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The feed had applied everything at `sent`.
+    pub(super) fn prove(&self, bucket: u16, sent: u64) {
+        self.state(bucket)
+            .until
+            .fetch_max(sent + self.horizon, Ordering::AcqRel);
+    }
+
+    fn state(&self, bucket: u16) -> &State {
+        &self.states[usize::from(bucket)]
+    }
+}

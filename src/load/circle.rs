@@ -1,0 +1,113 @@
+//! Loads that wait for each other in a circle, found before they do.
+//!
+//! A loader may read the cache. If the load that it would wait for waits, directly or through others, for the
+//! loader's own load, nobody would ever answer. Each waiting of a load for another is an edge; an edge that would
+//! close a circle is refused.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+tokio::task_local! {
+    static CURRENT: u64;
+}
+
+/// Who waits for whom, in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Circles(Mutex<HashMap<u64, Vec<u64>>>);
+
+/// A waiting under way; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a> {
+    circles: &'a Circles,
+    from: u64,
+    to: u64,
+}
+
+/// A new number for a flight.
+pub(super) fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Runs a loader as that of flight `number`.
+pub(super) async fn within<F: Future>(number: u64, loader: F) -> F::Output {
+    CURRENT.scope(number, loader).await
+}
+
+/// Notes that the caller waits for flight `to`; `Err` if that flight waits for the caller's own load.
+///
+/// A caller outside any loader waits for nobody's sake, and nothing is noted.
+pub(crate) fn waits_for(circles: &Circles, to: u64) -> Result<Option<Waiting<'_>>, ()> {
+    let Ok(from) = CURRENT.try_with(|current| *current) else {
+        return Ok(None);
+    };
+    let mut edges = circles.lock();
+    if leads_to(&edges, to, from) {
+        return Err(());
+    }
+    edges.entry(from).or_default().push(to);
+    drop(edges);
+    Ok(Some(Waiting { circles, from, to }))
+}
+
+impl Circles {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<u64>>> {
+        // The map is whole after every step, so a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut edges = self.circles.lock();
+        if let Some(targets) = edges.get_mut(&self.from) {
+            if let Some(index) = targets.iter().position(|target| *target == self.to) {
+                targets.swap_remove(index);
+            }
+            if targets.is_empty() {
+                edges.remove(&self.from);
+            }
+        }
+    }
+}
+
+/// Whether `start` waits for `goal`, directly or through others. There is no circle yet, so this ends.
+fn leads_to(edges: &HashMap<u64, Vec<u64>>, start: u64, goal: u64) -> bool {
+    start == goal
+        || edges
+            .get(&start)
+            .is_some_and(|targets| targets.iter().any(|next| leads_to(edges, *next, goal)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_circle_over_three_loads_is_refused() {
+        let circles = Circles::default();
+        let one = within(1, async { waits_for(&circles, 2) }).await;
+        let two = within(2, async { waits_for(&circles, 3) }).await;
+
+        assert!(one.is_ok() && two.is_ok());
+        assert!(within(3, async { waits_for(&circles, 1).is_err() }).await);
+        assert!(within(3, async { waits_for(&circles, 3).is_err() }).await);
+        assert!(within(3, async { waits_for(&circles, 4).is_ok() }).await);
+    }
+
+    #[tokio::test]
+    async fn an_ended_waiting_is_forgotten() {
+        let circles = Circles::default();
+        drop(within(1, async { waits_for(&circles, 2) }).await);
+
+        assert!(within(2, async { waits_for(&circles, 1).is_ok() }).await);
+        assert!(waits_for(&circles, 1).unwrap().is_none());
+        assert!(circles.lock().is_empty());
+    }
+}

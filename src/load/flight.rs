@@ -1,0 +1,352 @@
+//! One flight per key and process: the first caller to miss leads, later ones follow.
+//!
+//! A flight that was *detached* still answers those who wait for it, but nobody joins it any more: its key was
+//! invalidated, so a reader that begins now must not get what it loads. A leader that is dropped before its
+//! loader's future was spawned hands over: one of those who wait goes on in its place.
+
+use super::circle;
+use crate::{
+    cached::Cached,
+    error::Error,
+    model::{EntityId, Generation, RenderedKey},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+/// The flights of one cache.
+pub(crate) struct Flights<V> {
+    shards: [Mutex<HashMap<u64, Arc<Flight<V>>>>; SHARDS],
+}
+
+/// A load under way, from the miss to the answer.
+pub(crate) struct Flight<V> {
+    number: u64,
+    key: RenderedKey,
+    bucket: u16,
+    started: u64,
+    /// Version of the lease under which it loads; zero while unknown.
+    version: AtomicU64,
+    state: Mutex<State<V>>,
+    ended: Notify,
+    woken: Notify,
+}
+
+enum State<V> {
+    Running,
+    Done(Result<Cached<V>, Error>),
+    Abandoned,
+}
+
+/// What a caller that missed is to do.
+pub(crate) enum Role<V> {
+    Lead(Permit<V>),
+    Follow(Arc<Flight<V>>),
+}
+
+/// Which flights may be joined: those that an invalidation would have detached by now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joinable {
+    /// The feed of the key's bucket is live.
+    pub(crate) live: bool,
+    /// Without a live feed, flights that began at or after this moment.
+    pub(crate) since: u64,
+}
+
+impl<V> Flights<V> {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// Joins the flight of this key, or begins one.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: &RenderedKey,
+        bucket: u16,
+        now: u64,
+        joinable: Joinable,
+    ) -> Role<V> {
+        let mut shard = self.shard(key.hash());
+        if let Some(flight) = shard.get(&key.hash()) {
+            // On a collision of hashes the other key's flight stays, and this one flies unseen.
+            if flight.key != *key {
+                return Role::Lead(self.permit(Flight::new(key, bucket, now)));
+            }
+            if joinable.live || flight.started >= joinable.since {
+                return Role::Follow(Arc::clone(flight));
+            }
+        }
+        let flight = Flight::new(key, bucket, now);
+        shard.insert(key.hash(), Arc::clone(&flight));
+        Role::Lead(self.permit(flight))
+    }
+
+    /// The key was invalidated. A flight that loads under this very generation, or a later one, is not concerned.
+    pub(crate) fn detach(&self, id: EntityId, generation: Option<Generation>) -> bool {
+        let mut shard = self.shard(id.hash);
+        let concerned = shard.get(&id.hash).is_some_and(|flight| {
+            let version = flight.version.load(Ordering::SeqCst);
+            generation.is_none_or(|generation| version < generation.version.0)
+        });
+        concerned && shard.remove(&id.hash).is_some()
+    }
+
+    /// Something about the bucket was lost: any of its keys may have been invalidated.
+    pub(crate) fn detach_bucket(&self, bucket: u16) {
+        for shard in &self.shards {
+            lock(shard).retain(|_, flight| flight.bucket != bucket);
+        }
+    }
+
+    /// Another node filled this key, or gave up: whoever waits for its lease may look again.
+    pub(crate) fn wake(&self, hash: u64) {
+        if let Some(flight) = self.shard(hash).get(&hash) {
+            flight.woken.notify_one();
+        }
+    }
+
+    fn permit(self: &Arc<Self>, flight: Arc<Flight<V>>) -> Permit<V> {
+        Permit {
+            flights: Arc::clone(self),
+            flight,
+        }
+    }
+
+    fn remove(&self, flight: &Arc<Flight<V>>) {
+        let hash = flight.key.hash();
+        let mut shard = self.shard(hash);
+        if shard
+            .get(&hash)
+            .is_some_and(|held| Arc::ptr_eq(held, flight))
+        {
+            shard.remove(&hash);
+        }
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashMap<u64, Arc<Flight<V>>>> {
+        lock(&self.shards[hash as usize % SHARDS])
+    }
+}
+
+impl<V> Flight<V> {
+    fn new(key: &RenderedKey, bucket: u16, started: u64) -> Arc<Self> {
+        Arc::new(Self {
+            number: circle::number(),
+            key: key.clone(),
+            bucket,
+            started,
+            version: AtomicU64::new(0),
+            state: Mutex::new(State::Running),
+            ended: Notify::new(),
+            woken: Notify::new(),
+        })
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Waits for the answer; `None` if the leader was dropped before it could load.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: another waiting may begin at any time.
+    pub(crate) async fn answer(&self) -> Option<Result<Cached<V>, Error>> {
+        loop {
+            let ended = self.ended.notified();
+            match &*lock(&self.state) {
+                State::Running => {}
+                State::Done(answer) => return Some(answer.clone()),
+                State::Abandoned => return None,
+            }
+            ended.await;
+        }
+    }
+
+    /// Resolves when another node is said to have filled the key.
+    pub(super) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
+    fn end(&self, state: State<V>) {
+        *lock(&self.state) = state;
+        self.ended.notify_waiters();
+    }
+}
+
+/// The right and duty to end a flight. Dropped, it hands over.
+pub(crate) struct Permit<V> {
+    flights: Arc<Flights<V>>,
+    flight: Arc<Flight<V>>,
+}
+
+impl<V> Permit<V> {
+    pub(crate) fn flight(&self) -> &Arc<Flight<V>> {
+        &self.flight
+    }
+
+    /// The flight loads under this generation: an event that gave it does not concern it.
+    pub(super) fn loads_under(&self, generation: Generation) {
+        self.flight
+            .version
+            .store(generation.version.0, Ordering::SeqCst);
+    }
+
+    /// Answers everybody who waits. The value stands in the local tier by now, so nobody misses between.
+    pub(crate) fn complete(self, answer: Result<Cached<V>, Error>) {
+        self.flights.remove(&self.flight);
+        self.flight.end(State::Done(answer));
+    }
+}
+
+impl<V> Drop for Permit<V> {
+    fn drop(&mut self) {
+        self.flights.remove(&self.flight);
+        let running = matches!(*lock(&self.flight.state), State::Running);
+        if running {
+            self.flight.end(State::Abandoned);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Maps and states are whole after every step, so a panic elsewhere spoils nothing.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const SHARDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Epoch, Version};
+
+    const LIVE: Joinable = Joinable {
+        live: true,
+        since: 0,
+    };
+
+    fn key(text: &str) -> RenderedKey {
+        RenderedKey::new(text, 0)
+    }
+
+    fn id(key: &RenderedKey) -> EntityId {
+        EntityId {
+            cache: 0,
+            hash: key.hash(),
+            bucket: 3,
+        }
+    }
+
+    fn lead(flights: &Arc<Flights<u8>>, key: &RenderedKey) -> Permit<u8> {
+        match flights.join(key, 3, 100, LIVE) {
+            Role::Lead(permit) => permit,
+            Role::Follow(_) => panic!("somebody leads already"),
+        }
+    }
+
+    fn generation(version: u64) -> Generation {
+        Generation {
+            epoch: Epoch(1),
+            version: Version(version),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_caller_follows_and_gets_the_same_answer() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let permit = lead(&flights, &key("a"));
+        let Role::Follow(flight) = flights.join(&key("a"), 3, 100, LIVE) else {
+            panic!("two lead")
+        };
+
+        permit.complete(Err(Error::absent()));
+
+        assert!(flight.answer().await.unwrap().unwrap_err().is_absent());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_leader_hands_over() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let permit = lead(&flights, &key("a"));
+        let Role::Follow(flight) = flights.join(&key("a"), 3, 100, LIVE) else {
+            panic!("two lead")
+        };
+
+        drop(permit);
+
+        assert!(flight.answer().await.is_none());
+        drop(lead(&flights, &key("a")));
+    }
+
+    #[test]
+    fn a_detached_flight_is_not_joined() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let _permit = lead(&flights, &key("a"));
+
+        assert!(flights.detach(id(&key("a")), Some(generation(5))));
+        drop(lead(&flights, &key("a")));
+    }
+
+    #[test]
+    fn an_event_of_the_flights_own_version_does_not_detach_it() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let permit = lead(&flights, &key("a"));
+        permit.loads_under(generation(5));
+
+        assert!(!flights.detach(id(&key("a")), Some(generation(5))));
+        assert!(flights.detach(id(&key("a")), None));
+    }
+
+    #[test]
+    fn a_gap_detaches_the_whole_bucket() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let _permit = lead(&flights, &key("a"));
+
+        flights.detach_bucket(2);
+        assert!(matches!(
+            flights.join(&key("a"), 3, 100, LIVE),
+            Role::Follow(_)
+        ));
+        flights.detach_bucket(3);
+        drop(lead(&flights, &key("a")));
+    }
+
+    #[test]
+    fn an_old_flight_is_not_joined_while_the_feed_is_deaf() {
+        // The flight began long ago, and nobody would have told us of an invalidation since.
+        let flights = Arc::new(Flights::<u8>::new());
+        let _permit = lead(&flights, &key("a"));
+
+        let deaf = |since| Joinable { live: false, since };
+        assert!(matches!(
+            flights.join(&key("a"), 3, 150, deaf(100)),
+            Role::Follow(_)
+        ));
+        assert!(matches!(
+            flights.join(&key("a"), 3, 150, deaf(101)),
+            Role::Lead(_)
+        ));
+    }
+
+    #[tokio::test]
+    async fn an_ended_flight_leaves_a_later_one_alone() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let old = lead(&flights, &key("a"));
+        flights.detach(id(&key("a")), None);
+        let _new = lead(&flights, &key("a"));
+
+        old.complete(Err(Error::absent()));
+
+        assert!(matches!(
+            flights.join(&key("a"), 3, 100, LIVE),
+            Role::Follow(_)
+        ));
+    }
+}

@@ -1,0 +1,115 @@
+//! One load per key and fleet: the lease in Redis.
+//!
+//! It saves work and carries no safety: without any lease there would be more loads, never a wrong value. A node
+//! that finds another loading waits for the push that the value is there, looking again itself now and then; when
+//! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
+
+use super::{flight::Flight, shelf::Shelf};
+use crate::{
+    local::Ticket,
+    model::{Address, Entry, Generation, Head, Version},
+    observe::Decision,
+    remote::{Open, RemoteError, Turn},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+/// What came of asking for the lease.
+pub(crate) enum Acquired<V> {
+    /// Somebody filled the value meanwhile.
+    Value(Arc<Entry<V>>, Ticket),
+    /// This node loads.
+    Load(Leased),
+}
+
+/// A load under a generation, with the lease or, if `token` is `None`, beside it.
+pub(crate) struct Leased {
+    pub(crate) generation: Generation,
+    pub(crate) token: Option<u64>,
+    /// The start of the load in Redis ms.
+    pub(crate) birth: u64,
+    pub(crate) ticket: Ticket,
+}
+
+/// Asks for the right to load, waiting for who has it.
+///
+/// `ticket` is called before each question, `seen` with the head that each answer carries.
+///
+/// # Cancel safety
+/// A lease taken is not given back when this is dropped between taking it and the load; it then ends by itself.
+pub(crate) async fn acquire<V: Send + Sync + 'static>(
+    shelf: &Shelf<V>,
+    at: &Address,
+    mut discard: bool,
+    flight: &Flight<V>,
+    ticket: impl Fn() -> Ticket,
+    seen: impl Fn(&Head),
+) -> Result<Acquired<V>, RemoteError> {
+    let token = fastrand::u64(1..u64::MAX);
+    let patience = Instant::now() + PATIENCE;
+    let mut followed: Option<Version> = None;
+    let mut pause = FIRST_LOOK;
+    loop {
+        let ticket = ticket();
+        let open = Open {
+            token,
+            lease: LEASE,
+            pointer_ttl: shelf.policy.pointer_ttl(),
+            discard,
+        };
+        let opened = shelf.remote.open(at, open).await?;
+        seen(&opened.head);
+        let leased = |token| {
+            Acquired::Load(Leased {
+                generation: opened.generation,
+                token,
+                birth: opened.at,
+                ticket,
+            })
+        };
+        match opened.turn {
+            Turn::Lead => return Ok(leased(Some(token))),
+            Turn::Hit(bytes) => match shelf.unpack(at, &bytes) {
+                Ok(Some(entry)) => return Ok(Acquired::Value(entry, ticket)),
+                // Dead or bad: ask again, without it.
+                Ok(None) | Err(()) => discard = true,
+            },
+            Turn::Follow => {
+                let moved_on = followed.is_some_and(|version| version != opened.generation.version);
+                if moved_on || Instant::now() >= patience {
+                    shelf.observer.note(Decision::LoadedAlone);
+                    return Ok(leased(None));
+                }
+                if followed.replace(opened.generation.version).is_none() {
+                    shelf.observer.note(Decision::LeaseWait);
+                }
+                // Bad bytes are dropped once: what comes next is the leader's.
+                discard = false;
+                // The push may be lost; then the pause ends it.
+                let _ = timeout(jittered(pause), flight.woken()).await;
+                pause = (pause * 2).min(LAST_LOOK);
+            }
+        }
+    }
+}
+
+/// Keeps a lease as long as the load goes on; to be dropped with it.
+pub(super) async fn keep<V: Send + Sync + 'static>(shelf: Arc<Shelf<V>>, at: Address, token: u64) {
+    loop {
+        sleep(LEASE / 3).await;
+        if let Err(error) = shelf.remote.renew(&at, token, LEASE).await {
+            tracing::debug!(%error, "a lease could not be renewed");
+        }
+    }
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.75 + fastrand::f64() / 2.0)
+}
+
+/// How long a node that died keeps others waiting.
+const LEASE: Duration = Duration::from_secs(3);
+/// How long a node waits for others at most, so that nodes that wait for each other in a circle get free.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_LOOK: Duration = Duration::from_millis(25);
+const LAST_LOOK: Duration = Duration::from_millis(200);

@@ -1,0 +1,236 @@
+//! The loader's task: it runs to its end whoever still waits, and fills what it loaded.
+
+use super::{
+    circle,
+    flight::Permit,
+    lease::{self, Leased},
+    loaded::{Answer, Loaded},
+    shelf::{Sealed, Shelf},
+};
+use crate::{
+    cached::Cached,
+    error::{BoxError, Error},
+    local::Ticket,
+    model::{Address, Entry, Generation, Lifetime},
+    observe::Decision,
+    outcome::Outcome,
+    remote::{Fill, Filled},
+};
+use futures_util::FutureExt;
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
+use tokio::task::JoinHandle;
+
+/// The right to load, and what the value will be worth.
+pub(crate) enum Grant {
+    /// Under a generation that Redis gave.
+    Leased(Leased),
+    /// Redis could not be asked, or is not to be believed: the value stays here, for a second.
+    Alone(Ticket),
+}
+
+/// Runs the loader, fills both tiers and answers everybody who waits.
+pub(crate) async fn run<V, R, E>(
+    shelf: Arc<Shelf<V>>,
+    at: Address,
+    permit: Permit<V>,
+    grant: Grant,
+    loader: impl Future<Output = Result<R, E>> + Send,
+) where
+    V: Send + Sync + 'static,
+    R: Into<Loaded<V>>,
+    E: Into<BoxError>,
+{
+    let _kept = keep_lease(&shelf, &at, &permit, &grant);
+    let began = shelf.clock.now();
+    shelf.observer.note(Decision::Load);
+    let loader = AssertUnwindSafe(circle::within(permit.flight().number(), loader)).catch_unwind();
+    let answer = match loader.await {
+        Ok(Ok(loaded)) => Ok(loaded.into().into_answer()),
+        Ok(Err(error)) => Err(Error::from_loader(error.into())),
+        Err(panic) => Err(Error::panicked(message(&*panic))),
+    };
+    let took = shelf.clock.now().saturating_sub(began);
+    let load = Load {
+        shelf: &shelf,
+        at: &at,
+        began: crate::model::millis(began),
+        micros: took.as_micros(),
+    };
+    permit.complete(load.settle(grant, answer).await);
+}
+
+/// A load that has ended.
+struct Load<'a, V> {
+    shelf: &'a Shelf<V>,
+    at: &'a Address,
+    began: u64,
+    micros: u128,
+}
+
+impl<V: Send + Sync + 'static> Load<'_, V> {
+    async fn settle(
+        &self,
+        grant: Grant,
+        answer: Result<Answer<V>, Error>,
+    ) -> Result<Cached<V>, Error> {
+        let error = match answer {
+            Ok(Answer::Value(value)) => return Ok(self.answered(self.fill(grant, value).await)),
+            Ok(Answer::Absent) => {
+                self.shelf.observer.note(Decision::Absent);
+                Error::absent()
+            }
+            Err(error) => {
+                self.shelf.observer.note(Decision::LoadError);
+                error
+            }
+        };
+        if let Grant::Leased(leased) = grant {
+            self.release(leased.token).await;
+        }
+        Err(error)
+    }
+
+    async fn fill(&self, grant: Grant, value: V) -> Arc<Entry<V>> {
+        let leased = match grant {
+            Grant::Leased(leased) => leased,
+            Grant::Alone(ticket) => return self.keep_unproven(value, ticket),
+        };
+        let generation = self.generation_of(&leased).await;
+        let micros = u32::try_from(self.micros).unwrap_or(u32::MAX);
+        match self
+            .shelf
+            .pack(self.at, &value, generation, leased.birth, micros)
+        {
+            Ok(sealed) => self.store(leased, generation, value, sealed).await,
+            Err(error) => {
+                self.shelf.tell_of_unstorable(&error);
+                self.release(leased.token).await;
+                let deadline = leased.birth + self.shelf.policy.jittered_ttl();
+                let lifetime = self.lifetime(leased.birth, deadline);
+                let entry =
+                    Arc::new(
+                        self.shelf
+                            .unstored(self.at, value, Some(generation), lifetime),
+                    );
+                self.shelf
+                    .put(self.at.id, &entry, leased.ticket, self.shelf.now());
+                entry
+            }
+        }
+    }
+
+    async fn store(
+        &self,
+        leased: Leased,
+        generation: Generation,
+        value: V,
+        sealed: Sealed,
+    ) -> Arc<Entry<V>> {
+        let lifetime = self.lifetime(leased.birth, sealed.deadline);
+        let entry = self
+            .shelf
+            .stored(self.at, value, generation, lifetime, &sealed);
+        let fill = Fill {
+            generation,
+            token: leased.token.unwrap_or(0),
+            deadline: sealed.deadline,
+            pointer_ttl: self.shelf.policy.pointer_ttl(),
+            payload: sealed.bytes,
+        };
+        match self.shelf.remote.fill(self.at, fill).await {
+            Ok(Filled::Stored) => {
+                self.shelf
+                    .put(self.at.id, &entry, leased.ticket, self.shelf.now())
+            }
+            // Current when it was loaded, and its readers began before: theirs, and nobody else's.
+            Ok(Filled::Stale) => self.shelf.observer.note(Decision::StaleFill),
+            Ok(Filled::Expired) => {}
+            Err(error) => {
+                self.shelf.observer.note(Decision::RemoteError);
+                tracing::debug!(%error, "a value could not be stored");
+                // The version was Redis' own, so a later look can prove it.
+                self.shelf
+                    .put(self.at.id, &entry, leased.ticket, self.shelf.now());
+            }
+        }
+        entry
+    }
+
+    fn keep_unproven(&self, value: V, ticket: Ticket) -> Arc<Entry<V>> {
+        let now = self.shelf.now();
+        let ttl = GUTTER.min(crate::model::millis(self.shelf.policy.ttl));
+        let lifetime = Lifetime {
+            born: self.began,
+            deadline: now + ttl,
+        };
+        let entry = Arc::new(self.shelf.unstored(self.at, value, None, lifetime));
+        self.shelf.put_unproven(self.at.id, &entry, ticket);
+        entry
+    }
+
+    /// The generation to fill under: the one from before the load.
+    async fn generation_of(&self, leased: &Leased) -> Generation {
+        if self.shelf.guarded {
+            return leased.generation;
+        }
+        // What goes wrong without the protection: a version that is read after the load says nothing about it.
+        let snapshot = self.shelf.remote.check(self.at).await.ok();
+        snapshot
+            .and_then(|snapshot| snapshot.generation())
+            .unwrap_or(leased.generation)
+    }
+
+    fn lifetime(&self, birth: u64, deadline: u64) -> Lifetime {
+        let alone = Lifetime {
+            born: self.began,
+            deadline: self.began,
+        };
+        self.shelf.lifetime(birth, deadline).unwrap_or(alone)
+    }
+
+    async fn release(&self, token: Option<u64>) {
+        if let Some(token) = token {
+            if let Err(error) = self.shelf.remote.release(self.at, token).await {
+                // It ends by itself; those who wait look again until it does.
+                tracing::debug!(%error, "a lease could not be released");
+            }
+        }
+    }
+
+    fn answered(&self, entry: Arc<Entry<V>>) -> Cached<V> {
+        Cached::new(entry, self.shelf.now(), Outcome::Loaded)
+    }
+}
+
+fn keep_lease<V: Send + Sync + 'static>(
+    shelf: &Arc<Shelf<V>>,
+    at: &Address,
+    permit: &Permit<V>,
+    grant: &Grant,
+) -> Option<AbortOnDrop> {
+    let Grant::Leased(leased) = grant else {
+        return None;
+    };
+    permit.loads_under(leased.generation);
+    let keep = lease::keep(Arc::clone(shelf), at.clone(), leased.token?);
+    Some(AbortOnDrop(tokio::spawn(keep)))
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The text of a panic, as far as it has one.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// How long an unproven value is kept, in ms.
+const GUTTER: u64 = 1000;

@@ -1,0 +1,145 @@
+//! Where an entity lives: its cache, its key, and the bucket that both give.
+
+use super::{RenderedKey, StoreVersion};
+use crate::error::Error;
+use std::{fmt, sync::Arc};
+use twox_hash::XxHash3_64;
+
+/// The name of a cache with the numbers derived from it, equal on every node.
+#[derive(Debug)]
+pub(crate) struct CacheName {
+    text: Box<str>,
+    /// Seeds the hashes of this cache's keys.
+    pub(crate) seed: u64,
+    /// Names the cache in events.
+    pub(crate) id: u32,
+}
+
+impl CacheName {
+    pub(crate) fn new(name: &str) -> Result<Self, Error> {
+        let text = checked_name("cache name", name)?;
+        let seed = XxHash3_64::oneshot(name.as_bytes());
+        // Truncation is meant: half of the hash is enough to tell caches apart.
+        Ok(Self {
+            text: text.into(),
+            seed,
+            id: seed as u32,
+        })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Names that become a part of Redis keys and headers: 1 to 64 of `[A-Za-z0-9._-]`.
+pub(crate) fn checked_name<'a>(what: &str, name: &'a str) -> Result<&'a str, Error> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err(Error::config(format!(
+            "the {what} {name:?} is refused: it must be 1 to 64 of letters, digits, '.', '_' and '-'"
+        )));
+    }
+    Ok(name)
+}
+
+/// What an event names: enough to find an entity in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntityId {
+    pub(crate) cache: u32,
+    pub(crate) hash: u64,
+    pub(crate) bucket: u16,
+}
+
+/// Everything that the names of an entity's records are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    pub(crate) cache: Arc<CacheName>,
+    pub(crate) key: RenderedKey,
+    pub(crate) id: EntityId,
+    pub(crate) schema: u64,
+    pub(crate) pin: Option<StoreVersion>,
+}
+
+impl Address {
+    pub(crate) fn new(cache: &Arc<CacheName>, key: RenderedKey, schema: u64, buckets: u16) -> Self {
+        let bucket = Self::bucket(&key, buckets);
+        let id = EntityId {
+            cache: cache.id,
+            hash: key.hash(),
+            bucket,
+        };
+        Self {
+            cache: Arc::clone(cache),
+            key,
+            id,
+            schema,
+            pin: None,
+        }
+    }
+
+    pub(crate) fn bucket(key: &RenderedKey, buckets: u16) -> u16 {
+        // The low bits choose cells and shards in this process, so the bucket takes others.
+        ((key.hash() >> 32) % u64::from(buckets)) as u16
+    }
+
+    pub(crate) fn name(&self) -> EntityName {
+        EntityName::new(self.cache.as_str(), self.key.as_str())
+    }
+}
+
+/// The readable name of an entity: `product/42`.
+///
+/// A cache name, a slash, and the rendered key, which is ASCII of `[A-Za-z0-9._-]` and `' ~ , %`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityName(Arc<str>);
+
+impl EntityName {
+    pub(crate) fn new(cache: &str, key: &str) -> Self {
+        let mut name = String::with_capacity(cache.len() + 1 + key.len());
+        name.push_str(cache);
+        name.push('/');
+        name.push_str(key);
+        Self(name.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EntityName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_break_a_redis_key_are_refused() {
+        for bad in ["", "a b", "a{b}", "a:b", "a/b", &"x".repeat(65), "é"] {
+            assert!(CacheName::new(bad).unwrap_err().is_config(), "{bad:?}");
+        }
+        assert_eq!(
+            CacheName::new("Order-lines.v2_x").unwrap().as_str(),
+            "Order-lines.v2_x"
+        );
+    }
+
+    #[test]
+    fn an_address_is_the_same_on_every_node() {
+        // Pinned: another rendering or hash would make nodes of two releases talk past each other.
+        let cache = Arc::new(CacheName::new("product").unwrap());
+        let key = RenderedKey::new(&42_u64, cache.seed);
+        let id = Address::new(&cache, key, 0, 64).id;
+
+        assert_eq!((id.cache, id.hash, id.bucket), PINNED);
+    }
+
+    const PINNED: (u32, u64, u16) = (0, 0, 0);
+}

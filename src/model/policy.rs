@@ -1,0 +1,234 @@
+//! How long a value lives, and how it may be served. There is no cache without a TTL.
+
+use super::clock::millis;
+use crate::error::Error;
+use std::time::Duration;
+
+/// What a read may return; chosen per cache.
+///
+/// It holds only what is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Level {
+    /// Data invalidated at most the feed's lag ago, about a millisecond; after a lost event at most two
+    /// heartbeats (1 s by default) while connected; cut off from Redis at most the local TTL, and then the answer
+    /// says so: [`Outcome::LocalUnproven`](crate::Outcome::LocalUnproven).
+    #[default]
+    Eventual,
+}
+
+/// How long values of a cache live, and how.
+///
+/// ```
+/// use std::time::Duration;
+/// use tricache::Policy;
+///
+/// let policy = Policy::ttl(Duration::from_secs(600)).local_ttl(Duration::from_secs(10));
+/// ```
+///
+/// Settings are checked when the cache is built.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    pub(crate) ttl: Duration,
+    local_ttl: Option<Duration>,
+    jitter: f64,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) local_capacity: u64,
+    pub(crate) level: Level,
+}
+
+impl Policy {
+    /// Values live at most `ttl`, counted from the start of their load, in every tier together: one millisecond to ten years.
+    #[must_use]
+    pub const fn ttl(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            local_ttl: None,
+            jitter: 0.1,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            local_capacity: 64 << 20,
+            level: Level::Eventual,
+        }
+    }
+
+    /// How long a value is served from this process before Redis is asked whether its version still holds; only the
+    /// version travels, not the value. Also the longest that a node cut off from Redis serves it.
+    ///
+    /// Default: 30 s, or the TTL if that is shorter.
+    #[must_use]
+    pub const fn local_ttl(mut self, ttl: Duration) -> Self {
+        self.local_ttl = Some(ttl);
+        self
+    }
+
+    /// The part of its TTL that a value may lose at random, so that values loaded together do not expire together. It only
+    /// shortens: 0 to 0.5.
+    ///
+    /// Default: 0.1.
+    #[must_use]
+    pub const fn jitter(mut self, fraction: f64) -> Self {
+        self.jitter = fraction;
+        self
+    }
+
+    /// How long past its TTL a value may be served while it is loaded again.
+    ///
+    /// Kept as data: reads do not use it yet, pointers already live that much longer. Default: zero.
+    #[must_use]
+    pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = window;
+        self
+    }
+
+    /// How long past its TTL a value may stand in for a failing loader.
+    ///
+    /// Kept as data: reads do not use it yet, pointers already live that much longer. Default: zero.
+    #[must_use]
+    pub const fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = window;
+        self
+    }
+
+    /// How many bytes this cache may hold in this process, counted as encoded values, keys and overhead.
+    ///
+    /// Default: 64 MiB.
+    #[must_use]
+    pub const fn local_capacity(mut self, bytes: u64) -> Self {
+        self.local_capacity = bytes;
+        self
+    }
+
+    /// What a read may return. Default: [`Level::Eventual`].
+    #[must_use]
+    pub const fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// The same policy, or the setting that is wrong.
+    pub(crate) fn checked(self) -> Result<Self, Error> {
+        check("ttl", self.ttl, SHORTEST)?;
+        check("local_ttl", self.local_ttl_or_default(), SHORTEST)?;
+        check(
+            "stale_while_revalidate",
+            self.stale_while_revalidate,
+            Duration::ZERO,
+        )?;
+        check("stale_if_error", self.stale_if_error, Duration::ZERO)?;
+        if !(0.0..=0.5).contains(&self.jitter) {
+            return Err(Error::config(format!(
+                "the policy's jitter of {} is refused: it must be 0 to 0.5",
+                self.jitter
+            )));
+        }
+        if self.local_capacity == 0 {
+            return Err(Error::config(
+                "the policy's local_capacity is zero bytes: nothing could be held",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// The TTL in milliseconds, shortened at random.
+    pub(crate) fn jittered_ttl(&self) -> u64 {
+        self.shortened(millis(self.ttl))
+    }
+
+    /// The local TTL in milliseconds, shortened at random.
+    pub(crate) fn jittered_local_ttl(&self) -> u64 {
+        self.shortened(millis(self.local_ttl_or_default()))
+    }
+
+    /// How long a pointer must outlive the start of a fill, in milliseconds: longer than anything it speaks for.
+    pub(crate) fn pointer_ttl(&self) -> u64 {
+        let windows = millis(self.stale_while_revalidate).max(millis(self.stale_if_error));
+        millis(self.ttl) + windows + POINTER_SLACK
+    }
+
+    fn local_ttl_or_default(&self) -> Duration {
+        self.local_ttl.unwrap_or(DEFAULT_LOCAL_TTL).min(self.ttl)
+    }
+
+    fn shortened(&self, ttl: u64) -> u64 {
+        let lost = ttl as f64 * self.jitter * fastrand::f64();
+        ttl.saturating_sub(lost as u64).max(1)
+    }
+}
+
+fn check(setting: &str, value: Duration, shortest: Duration) -> Result<(), Error> {
+    if value < shortest || value > LONGEST {
+        return Err(Error::config(format!(
+            "the policy's {setting} of {value:?} is refused: it must be {shortest:?} to {} days",
+            LONGEST.as_secs() / 86_400
+        )));
+    }
+    Ok(())
+}
+
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
+const DEFAULT_LOCAL_TTL: Duration = Duration::from_secs(30);
+const POINTER_SLACK: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_and_absurd_durations_are_refused_by_name() {
+        let hour = Duration::from_secs(3600);
+        let cases = [
+            ("ttl", Policy::ttl(Duration::ZERO)),
+            ("ttl", Policy::ttl(Duration::from_nanos(1))),
+            ("ttl", Policy::ttl(Duration::MAX)),
+            ("local_ttl", Policy::ttl(hour).local_ttl(Duration::ZERO)),
+            (
+                "stale_while_revalidate",
+                Policy::ttl(hour).stale_while_revalidate(Duration::MAX),
+            ),
+            (
+                "stale_if_error",
+                Policy::ttl(hour).stale_if_error(Duration::MAX),
+            ),
+            ("jitter", Policy::ttl(hour).jitter(0.6)),
+            ("jitter", Policy::ttl(hour).jitter(f64::NAN)),
+            ("local_capacity", Policy::ttl(hour).local_capacity(0)),
+        ];
+        for (setting, policy) in cases {
+            let error = policy.checked().unwrap_err();
+            assert!(
+                error.is_config() && error.to_string().contains(setting),
+                "{setting}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn jitter_only_shortens() {
+        let policy = Policy::ttl(Duration::from_secs(100)).jitter(0.5);
+
+        let drawn: Vec<_> = (0..1000).map(|_| policy.jittered_ttl()).collect();
+
+        assert!(drawn.iter().all(|ttl| (50_000..=100_000).contains(ttl)));
+        assert!(drawn.iter().any(|ttl| *ttl < 99_000));
+    }
+
+    #[test]
+    fn the_local_ttl_never_exceeds_the_ttl() {
+        let policy = Policy::ttl(Duration::from_secs(5))
+            .local_ttl(Duration::from_secs(60))
+            .jitter(0.0);
+
+        assert_eq!(policy.jittered_local_ttl(), 5000);
+    }
+
+    #[test]
+    fn a_pointer_outlives_whatever_it_speaks_for() {
+        let policy = Policy::ttl(Duration::from_secs(10)).stale_if_error(Duration::from_secs(100));
+
+        assert_eq!(policy.pointer_ttl(), 170_000);
+    }
+}

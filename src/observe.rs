@@ -1,0 +1,175 @@
+//! What happened, counted: one call per decision, and the labels of all of them.
+//!
+//! A hit is counted too, on every thread at once, so the counters are striped: a thread writes a cache line that is
+//! rarely another's.
+
+use crate::outcome::Outcome;
+use serde::Serialize;
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+macro_rules! decisions {
+    ($($(#[doc = $doc:literal])+ $variant:ident $field:ident,)+) => {
+        /// One decision to count.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Decision {
+            $($variant,)+
+        }
+
+        /// What a `Tiers` did since it was built.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        #[non_exhaustive]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $field: u64,)+
+        }
+
+        const ALL: &[Decision] = &[$(Decision::$variant,)+];
+
+        impl Observer {
+            /// The sums over all threads.
+            pub(crate) fn counters(&self) -> Counters {
+                Counters { $($field: self.sum(Decision::$variant),)+ }
+            }
+        }
+    };
+}
+
+decisions! {
+    /// Reads answered by this process, proven by a live feed.
+    LocalHit local_hits,
+    /// Reads answered by this process after Redis confirmed the version.
+    LocalRevalidated local_revalidated,
+    /// Reads answered by this process although Redis could not be asked.
+    LocalUnproven local_unproven,
+    /// Reads answered from Redis.
+    RemoteHit remote_hits,
+    /// Reads answered by a load, one's own or a joined one.
+    Loaded loaded,
+    /// Reads answered with the loader's error.
+    Failed failed,
+    /// Loaders run.
+    Load loads,
+    /// Loaders that failed or panicked.
+    LoadError load_errors,
+    /// Loaders that found no such value.
+    Absent absences,
+    /// Reads that waited for a load of this process.
+    FlightJoined flights_joined,
+    /// Flights that later reads may not join any more, because their key was invalidated.
+    FlightDetached flights_detached,
+    /// Waits for a load of another node.
+    LeaseWait lease_waits,
+    /// Loads beside another node's, because waiting for it had no end in sight.
+    LoadedAlone loaded_alone,
+    /// Loaded values that Redis refused: the entity was invalidated meanwhile.
+    StaleFill stale_fills,
+    /// Values that this process refused to keep: the entity was invalidated meanwhile.
+    StalePut stale_puts,
+    /// Payloads in Redis that did not pass their checks.
+    BadPayload bad_payloads,
+    /// Values that could not be encoded and stayed in this process.
+    NotStored not_stored,
+    /// Calls to Redis that failed or were not answered in time.
+    RemoteError remote_errors,
+    /// Invalidations acknowledged by Redis.
+    Bump bumps,
+    /// Invalidations that Redis did not take at once; they were sent again until it did.
+    PendingBump pending_bumps,
+    /// Events applied as they were pushed.
+    Event events,
+    /// Lost events found in the log and applied.
+    Replay replays,
+    /// Losses that the log could not fill: everything local of a bucket had to prove itself.
+    Gap gaps,
+}
+
+/// The counters while they run.
+pub(crate) struct Observer {
+    stripes: [Stripe; STRIPES],
+}
+
+#[repr(align(128))]
+struct Stripe([AtomicU64; ALL.len()]);
+
+impl Observer {
+    pub(crate) fn new() -> Self {
+        Self {
+            stripes: std::array::from_fn(|_| Stripe(std::array::from_fn(|_| AtomicU64::new(0)))),
+        }
+    }
+
+    pub(crate) fn note(&self, decision: Decision) {
+        self.stripes[stripe()].0[decision as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A read was answered with a value.
+    pub(crate) fn answered(&self, outcome: Outcome) {
+        self.note(match outcome {
+            Outcome::LocalHit => Decision::LocalHit,
+            Outcome::LocalRevalidated => Decision::LocalRevalidated,
+            Outcome::LocalUnproven => Decision::LocalUnproven,
+            Outcome::RemoteHit => Decision::RemoteHit,
+            Outcome::Loaded => Decision::Loaded,
+        });
+    }
+
+    fn sum(&self, decision: Decision) -> u64 {
+        self.stripes
+            .iter()
+            .map(|stripe| stripe.0[decision as usize].load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    MINE.with(|mine| {
+        if mine.get() == usize::MAX {
+            mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+        }
+        mine.get()
+    })
+}
+
+const STRIPES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_decision_has_its_own_counter() {
+        let observer = Observer::new();
+        for decision in ALL {
+            observer.note(*decision);
+        }
+
+        let counters = serde_json::to_value(observer.counters()).unwrap();
+
+        assert!(
+            counters
+                .as_object()
+                .unwrap()
+                .values()
+                .all(|count| count == 1)
+        );
+        assert_eq!(counters.as_object().unwrap().len(), ALL.len());
+    }
+
+    #[test]
+    fn threads_add_up() {
+        let observer = Observer::new();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..1000).for_each(|_| observer.answered(Outcome::LocalHit)));
+            }
+        });
+
+        assert_eq!(observer.counters().local_hits, 8000);
+    }
+}

@@ -1,0 +1,43 @@
+//! Every way a read can be answered, each with its stable label.
+
+use serde::Serialize;
+use std::fmt;
+
+/// Where the answer of one read came from.
+///
+/// The label of [`as_str`](Self::as_str) never changes; metrics, logs and headers may carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// From this process, proven current by a live feed.
+    LocalHit,
+    /// From this process, after Redis confirmed that its version is still the current one.
+    LocalRevalidated,
+    /// From this process although Redis could not be asked: at most one local TTL old.
+    LocalUnproven,
+    /// From Redis.
+    RemoteHit,
+    /// From the store, by this call's loader or by one that this call waited for.
+    Loaded,
+}
+
+impl Outcome {
+    /// The stable label, in snake case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LocalHit => "local_hit",
+            Self::LocalRevalidated => "local_revalidated",
+            Self::LocalUnproven => "local_unproven",
+            Self::RemoteHit => "remote_hit",
+            Self::Loaded => "loaded",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,235 @@
+//! Connections to one Redis: three classes, one deadline per call, no waiting for a reconnect.
+//!
+//! redis-rs must be tamed. By default a call during a reconnect blocks for 9.5 s, TCP_NODELAY is off, and a big
+//! reply delays every small one behind it on the same connection. So: small and large values travel apart, the
+//! subscriber has a connection of its own (`subscriber.rs`), every call ends within our own limit, which covers
+//! queueing and reconnecting, and a few failures in a row throw the connections away.
+
+use super::{RemoteError, breaker::Breaker};
+use crate::error::Error;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    RedisError, ServerErrorKind, Value,
+    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
+use std::{
+    future::Future,
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::timeout};
+
+/// The connections of one `Tiers` to its Redis.
+pub(super) struct Connections {
+    client: Client,
+    /// The same server over RESP3, which pushes need.
+    pushing: Client,
+    managers: RwLock<Managers>,
+    breaker: Breaker,
+    limit: Duration,
+}
+
+#[derive(Clone)]
+struct Managers {
+    small: ConnectionManager,
+    large: ConnectionManager,
+}
+
+/// What travels: a big value must not delay the small ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Small,
+    Large,
+}
+
+impl Connections {
+    /// Prepares connections to `url`; connects at the first call. `limit` is the deadline of one call.
+    pub(super) fn new(url: &str, limit: Duration) -> Result<Self, Error> {
+        let refused =
+            |error: RedisError| Error::config(format!("the Redis URL is refused: {error}"));
+        let info = url
+            .into_connection_info()
+            .map_err(refused)?
+            .set_tcp_settings(tcp_settings());
+        let over_resp3 = info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP3);
+        let pushing = Client::open(info.clone().set_redis_settings(over_resp3)).map_err(refused)?;
+        let client = Client::open(info).map_err(refused)?;
+        let managers = RwLock::new(Managers::new(&client).map_err(refused)?);
+        Ok(Self {
+            client,
+            pushing,
+            managers,
+            breaker: Breaker::new(),
+            limit,
+        })
+    }
+
+    /// Sends one command, unless Redis is away.
+    pub(super) async fn send(&self, class: Class, command: &Cmd) -> Result<Value, RemoteError> {
+        self.check_up()?;
+        let mut manager = self.manager(class);
+        self.judge(
+            self.limited(class, manager.send_packed_command(command))
+                .await,
+        )
+    }
+
+    /// Sends a pipeline, also while Redis is away: this is the probe that finds it back.
+    pub(super) async fn probe(
+        &self,
+        pipeline: &Pipeline,
+        replies: usize,
+    ) -> Result<Vec<Value>, RemoteError> {
+        let mut manager = self.manager(Class::Small);
+        let answer = self
+            .limited(
+                Class::Small,
+                manager.send_packed_commands(pipeline, 0, replies),
+            )
+            .await;
+        if answer.is_ok() && self.breaker.probed() {
+            tracing::info!("redis answers");
+        }
+        self.judge(answer)
+    }
+
+    /// Sends a pipeline between MULTI and EXEC, unless Redis is away; answers the reply to EXEC.
+    pub(super) async fn transact(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RemoteError> {
+        self.check_up()?;
+        let mut manager = self.manager(Class::Small);
+        let commands = pipeline.len();
+        self.judge(
+            self.limited(
+                Class::Small,
+                manager.send_packed_commands(pipeline, commands + 1, 1),
+            )
+            .await,
+        )
+    }
+
+    /// A connection that pushes to `sink`, for the subscriber.
+    pub(super) async fn pushing(
+        &self,
+        sink: mpsc::UnboundedSender<redis::PushInfo>,
+    ) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_push_sender(sink)
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(None);
+        self.pushing
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        !self.breaker.is_away()
+    }
+
+    fn check_up(&self) -> Result<(), RemoteError> {
+        if self.breaker.is_away() {
+            Err(RemoteError::Away)
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn limited<T>(
+        &self,
+        class: Class,
+        call: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RemoteError> {
+        let limit = match class {
+            Class::Small => self.limit,
+            Class::Large => self.limit * LARGE_FACTOR,
+        };
+        match timeout(limit, call).await {
+            Ok(answer) => answer.map_err(RemoteError::Failed),
+            Err(_) => Err(RemoteError::Timeout),
+        }
+    }
+
+    fn judge<T>(&self, answer: Result<T, RemoteError>) -> Result<T, RemoteError> {
+        match &answer {
+            Err(error) if tells_of_the_server(error) => {
+                if self.breaker.failed() {
+                    tracing::warn!(%error, "redis is away: reads go to the store");
+                    self.reconnect();
+                }
+            }
+            _ => self.breaker.answered(),
+        }
+        answer
+    }
+
+    /// Throws the connections away: one that is frozen or half open would never be left otherwise.
+    fn reconnect(&self) {
+        match Managers::new(&self.client) {
+            Ok(managers) => {
+                *self
+                    .managers
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner) = managers
+            }
+            Err(error) => tracing::warn!(%error, "the redis connections could not be made anew"),
+        }
+    }
+
+    fn manager(&self, class: Class) -> ConnectionManager {
+        let managers = self.managers.read().unwrap_or_else(PoisonError::into_inner);
+        match class {
+            Class::Small => managers.small.clone(),
+            Class::Large => managers.large.clone(),
+        }
+    }
+}
+
+impl Managers {
+    fn new(client: &Client) -> Result<Self, RedisError> {
+        // The response limit is ours (`limited`): theirs does not cover the wait for a connection.
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_min_delay(Duration::from_millis(20))
+            .set_max_delay(Duration::from_millis(100))
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(None);
+        Ok(Self {
+            small: ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?,
+            large: ConnectionManager::new_lazy_with_config(client.clone(), config)?,
+        })
+    }
+}
+
+fn tcp_settings() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(5))
+        .with_interval(Duration::from_secs(2));
+    let settings = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(Duration::from_secs(5));
+    settings
+}
+
+/// Whether a failure says that the server is away, rather than that it refused this one command.
+fn tells_of_the_server(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Timeout => true,
+        RemoteError::Failed(error) => {
+            let loading = ErrorKind::Server(ServerErrorKind::BusyLoading);
+            error.is_io_error()
+                || error.is_timeout()
+                || error.is_unrecoverable_error()
+                || error.kind() == loading
+        }
+        RemoteError::Away | RemoteError::Nonsense(_) => false,
+    }
+}
+
+const CONNECT: Duration = Duration::from_millis(300);
+/// A large value may take this many times the limit of a small one.
+const LARGE_FACTOR: u32 = 5;

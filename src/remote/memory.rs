@@ -1,0 +1,335 @@
+//! The remote tier in memory: the same protocol without a server.
+//!
+//! Several `Tiers` of one process may share a hub and then behave like nodes around one Redis. It is the embedded
+//! default, and the second leg of the protocol's tests.
+
+use super::{
+    Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot,
+    records::{Keys, Now, Records},
+};
+use crate::model::{Address, Clock, Event, EventKind, Generation, Stamp, SystemClock, millis};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// A hub that stands for Redis within one process.
+///
+/// ```
+/// # async fn start() -> Result<(), tricache::Error> {
+/// use tricache::{InProcess, Tiers};
+///
+/// let hub = InProcess::new();
+/// let one = Tiers::builder("shop").in_process(&hub).build().await?;
+/// let other = Tiers::builder("shop").in_process(&hub).build().await?;
+/// # Ok(()) }
+/// ```
+///
+/// It holds at most 1 GiB of values per namespace. Cloning it shares it.
+#[derive(Clone)]
+pub struct InProcess(Arc<Hub>);
+
+struct Hub {
+    clock: Arc<dyn Clock>,
+    spaces: Mutex<HashMap<String, Arc<Space>>>,
+    faults: Faults,
+}
+
+/// What tests of the protocol break; all off otherwise.
+#[derive(Debug, Default)]
+struct Faults {
+    refusing: AtomicBool,
+    losing: AtomicBool,
+}
+
+/// One namespace.
+struct Space {
+    buckets: Box<[Mutex<Records>]>,
+    subscribers: Mutex<Vec<mpsc::UnboundedSender<Push>>>,
+}
+
+impl InProcess {
+    /// An empty hub.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(SystemClock::new()))
+    }
+
+    /// An empty hub whose server time is `clock`, for tests.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Hub {
+            clock,
+            spaces: Mutex::default(),
+            faults: Faults::default(),
+        }))
+    }
+
+    pub(crate) fn attach(&self, namespace: &str, layout: Layout) -> Attached {
+        let mut spaces = locked(&self.0.spaces);
+        let space = spaces
+            .entry(namespace.to_owned())
+            .or_insert_with(|| Arc::new(Space::new(&layout)));
+        Attached {
+            hub: Arc::clone(&self.0),
+            space: Arc::clone(space),
+            layout,
+        }
+    }
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcess").finish_non_exhaustive()
+    }
+}
+
+/// Switches that break the hub as a real server breaks.
+#[cfg(feature = "proof")]
+#[doc(hidden)]
+impl InProcess {
+    /// Everything is gone, as after FLUSHALL.
+    pub fn wipe(&self) {
+        self.each(|records| *records = Records::default());
+    }
+
+    /// The replay logs are trimmed to nothing.
+    pub fn trim(&self) {
+        self.each(|records| records.log.clear());
+    }
+
+    /// Events are pushed to nobody while this is on.
+    pub fn lose_pushes(&self, yes: bool) {
+        self.0.faults.losing.store(yes, Ordering::SeqCst);
+    }
+
+    /// Every operation fails while this is on.
+    pub fn refuse(&self, yes: bool) {
+        self.0.faults.refusing.store(yes, Ordering::SeqCst);
+    }
+
+    fn each(&self, change: impl Fn(&mut Records)) {
+        for space in locked(&self.0.spaces).values() {
+            space
+                .buckets
+                .iter()
+                .for_each(|bucket| change(&mut locked(bucket)));
+        }
+    }
+}
+
+/// One node's view of a hub.
+pub(crate) struct Attached {
+    hub: Arc<Hub>,
+    space: Arc<Space>,
+    layout: Layout,
+}
+
+// The operations never wait; they are async as those of the other remote are.
+#[allow(clippy::unused_async)]
+impl Attached {
+    pub(super) async fn read(&self, at: &Address) -> Result<Snapshot, RemoteError> {
+        let (records, now) = self.records(at.id.bucket)?;
+        let value = records.value(&self.layout.value(at), now).cloned();
+        Ok(Snapshot {
+            head: records.control,
+            pointer: records.pointer(&self.layout.pointer(at), now),
+            value,
+        })
+    }
+
+    pub(super) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
+        let (records, now) = self.records(at.id.bucket)?;
+        Ok(Snapshot {
+            head: records.control,
+            pointer: records.pointer(&self.layout.pointer(at), now),
+            value: None,
+        })
+    }
+
+    pub(super) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
+        let keys = self.keys(at);
+        let (mut records, now) = self.records(at.id.bucket)?;
+        let (mut head, fence) = records.control(now);
+        self.space.tell(&self.hub.faults, at.id.bucket, fence);
+        let version = records.version(&mut head, &keys.pointer, open.pointer_ttl, now);
+        let generation = Generation {
+            epoch: head.epoch,
+            version,
+        };
+        let turn = records.turn(
+            &keys,
+            generation,
+            open.token,
+            millis(open.lease),
+            open.discard,
+            now,
+        );
+        Ok(Opened {
+            head,
+            generation,
+            at: now.millis(),
+            turn,
+        })
+    }
+
+    pub(super) async fn fill(&self, at: &Address, fill: Fill) -> Result<Filled, RemoteError> {
+        let keys = self.keys(at);
+        let (mut records, now) = self.records(at.id.bucket)?;
+        let awaited = records.release(&keys.lease, fill.token, now);
+        let (head, fence) = records.control(now);
+        self.space.tell(&self.hub.faults, at.id.bucket, fence);
+        let filled = records.store(&keys, fill, head, now);
+        self.wake(at, awaited);
+        Ok(filled)
+    }
+
+    pub(super) async fn release(&self, at: &Address, token: u64) -> Result<(), RemoteError> {
+        let key = self.layout.lease(at);
+        let (mut records, now) = self.records(at.id.bucket)?;
+        let awaited = records.release(&key, token, now);
+        self.wake(at, awaited);
+        Ok(())
+    }
+
+    pub(super) async fn renew(
+        &self,
+        at: &Address,
+        token: u64,
+        lease: Duration,
+    ) -> Result<(), RemoteError> {
+        let key = self.layout.lease(at);
+        let (mut records, now) = self.records(at.id.bucket)?;
+        records.renew(&key, token, millis(lease), now);
+        Ok(())
+    }
+
+    pub(super) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+        let key = self.layout.pointer(at);
+        let (mut records, now) = self.records(at.id.bucket)?;
+        let (head, fence) = records.control(now);
+        self.space.tell(&self.hub.faults, at.id.bucket, fence);
+        let kind = EventKind::Invalidated {
+            cache: at.id.cache,
+            entity: at.id.hash,
+        };
+        let event = records.bump(&key, head, kind, pointer_ttl, now);
+        self.space.tell(&self.hub.faults, at.id.bucket, Some(event));
+        Ok(Stamp {
+            bucket: at.id.bucket,
+            epoch: event.epoch,
+            n: event.n,
+        })
+    }
+
+    pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
+        let mut heads = Vec::with_capacity(self.space.buckets.len());
+        for bucket in 0..self.layout.feeds() {
+            heads.push(self.records(bucket)?.0.control);
+        }
+        Ok(Beat {
+            heads,
+            at: self.now().millis(),
+        })
+    }
+
+    pub(super) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
+        let (records, _) = self.records(bucket)?;
+        let events = records
+            .log
+            .iter()
+            .filter(|event| event.n > after)
+            .copied()
+            .collect();
+        Ok(Replay {
+            head: records.control,
+            events,
+        })
+    }
+
+    pub(super) async fn follow(&self, sink: mpsc::UnboundedSender<Push>) {
+        locked(&self.space.subscribers).push(sink.clone());
+        if sink.send(Push::Subscribed).is_ok() {
+            sink.closed().await;
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        !self.hub.faults.refusing.load(Ordering::Relaxed)
+    }
+
+    fn records(&self, bucket: u16) -> Result<(MutexGuard<'_, Records>, Now), RemoteError> {
+        if !self.is_up() {
+            return Err(RemoteError::Timeout);
+        }
+        let records = locked(&self.space.buckets[usize::from(bucket)]);
+        // After the lock, so that one bucket's times never go back while its clock does not.
+        let now = self.now();
+        Ok((records, now))
+    }
+
+    fn now(&self) -> Now {
+        let now = self.hub.clock.now();
+        Now(now.as_secs() * 1_000_000 + u64::from(now.subsec_micros()))
+    }
+
+    fn keys(&self, at: &Address) -> Keys {
+        Keys {
+            pointer: self.layout.pointer(at),
+            value: self.layout.value(at),
+            lease: self.layout.lease(at),
+        }
+    }
+
+    fn wake(&self, at: &Address, awaited: bool) {
+        if awaited {
+            self.space.push(
+                &self.hub.faults,
+                Push::Wake {
+                    cache: at.id.cache,
+                    entity: at.id.hash,
+                },
+            );
+        }
+    }
+}
+
+impl Space {
+    fn new(layout: &Layout) -> Self {
+        let buckets = (0..layout.feeds()).map(|_| Mutex::default()).collect();
+        Self {
+            buckets,
+            subscribers: Mutex::default(),
+        }
+    }
+
+    /// Pushes an event, under its bucket's lock: so all nodes see a bucket's events in their order.
+    fn tell(&self, faults: &Faults, bucket: u16, event: Option<Event>) {
+        if let Some(event) = event {
+            self.push(faults, Push::Event { bucket, event });
+        }
+    }
+
+    fn push(&self, faults: &Faults, push: Push) {
+        if !faults.losing.load(Ordering::SeqCst) {
+            locked(&self.subscribers).retain(|subscriber| subscriber.send(push).is_ok());
+        }
+    }
+}
+
+/// The records are whole after every step, so a panic elsewhere under a lock spoils nothing.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

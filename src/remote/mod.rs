@@ -1,0 +1,243 @@
+//! The remote tier: what all nodes share. Redis, or the same in memory.
+//!
+//! The operations are those of the protocol, not those of Redis: [`read`](Remote::read), [`open`](Remote::open),
+//! [`fill`](Remote::fill), [`bump`](Remote::bump), a [`beat`](Remote::beat) of all heads, and
+//! [`replay`](Remote::replay) of a feed. Every one ends within one deadline, and every failure means "ask the store".
+
+mod breaker;
+mod connection;
+mod layout;
+mod memory;
+mod records;
+mod scripts;
+mod store;
+mod subscriber;
+mod wire;
+
+pub use self::memory::InProcess;
+pub(crate) use self::{
+    layout::Layout,
+    memory::Attached,
+    store::{LARGE, RedisRemote},
+};
+
+use crate::model::{Address, Event, Generation, Head, Pointer, Stamp};
+use std::{fmt, time::Duration};
+use tokio::sync::mpsc;
+
+/// The remote tier of one `Tiers`.
+pub(crate) enum Remote {
+    Redis(RedisRemote),
+    Memory(Attached),
+}
+
+/// What one read finds: whatever is missing is unknown.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) head: Option<Head>,
+    pub(crate) pointer: Option<Pointer>,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl Snapshot {
+    /// What a value must carry to be current; `None` if no value can be.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        Some(Generation {
+            epoch: self.head?.epoch,
+            version: self.pointer?.version,
+        })
+    }
+}
+
+/// A reader that missed, asking for the right to load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Open {
+    pub(crate) token: u64,
+    pub(crate) lease: Duration,
+    pub(crate) pointer_ttl: u64,
+    /// The value that is there did not pass its checks.
+    pub(crate) discard: bool,
+}
+
+/// The answer to [`Open`]: with the head and the Redis time, in ms, at which it was given.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) head: Head,
+    pub(crate) generation: Generation,
+    pub(crate) at: u64,
+    pub(crate) turn: Turn,
+}
+
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// The value is there after all.
+    Hit(Vec<u8>),
+    /// Load it: nobody else does.
+    Lead,
+    /// Somebody else loads it.
+    Follow,
+}
+
+/// A loaded value on its way to everybody.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    pub(crate) generation: Generation,
+    pub(crate) token: u64,
+    /// In Redis ms.
+    pub(crate) deadline: u64,
+    pub(crate) pointer_ttl: u64,
+    pub(crate) payload: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    Stored,
+    /// The entity was invalidated since the load began, or its records are gone.
+    Stale,
+    /// The load took longer than the value may live.
+    Expired,
+}
+
+/// All heads, and the Redis time in ms at which they were read.
+#[derive(Debug)]
+pub(crate) struct Beat {
+    pub(crate) heads: Vec<Option<Head>>,
+    pub(crate) at: u64,
+}
+
+/// A bucket's head with the logged events after a position.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    pub(crate) head: Option<Head>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// What comes by itself from the remote tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Push {
+    Event {
+        bucket: u16,
+        event: Event,
+    },
+    /// Waiters for this key may look again.
+    Wake {
+        cache: u32,
+        entity: u64,
+    },
+    /// The subscription stands, perhaps after a loss.
+    Subscribed,
+}
+
+/// Why the remote tier did not answer. For logs; readers go to the store whatever it is.
+#[derive(Debug)]
+pub(crate) enum RemoteError {
+    /// Not asked: it did not answer lately.
+    Away,
+    Timeout,
+    Failed(redis::RedisError),
+    /// It answered something that is not of the protocol.
+    Nonsense(&'static str),
+}
+
+impl fmt::Display for RemoteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Away => f.write_str("not asked, it did not answer lately"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Failed(error) => error.fmt(f),
+            Self::Nonsense(what) => write!(f, "not of the protocol: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for RemoteError {}
+
+impl Remote {
+    /// Head, pointer and value, in one round trip. `large`: values of this cache are known to be big.
+    pub(crate) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.read(at, large).await,
+            Self::Memory(memory) => memory.read(at).await,
+        }
+    }
+
+    /// Head and pointer without the value.
+    pub(crate) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.check(at).await,
+            Self::Memory(memory) => memory.check(at).await,
+        }
+    }
+
+    pub(crate) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.open(at, open).await,
+            Self::Memory(memory) => memory.open(at, open).await,
+        }
+    }
+
+    pub(crate) async fn fill(&self, at: &Address, fill: Fill) -> Result<Filled, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.fill(at, fill).await,
+            Self::Memory(memory) => memory.fill(at, fill).await,
+        }
+    }
+
+    /// Gives a lease back without a value, and wakes who waits.
+    pub(crate) async fn release(&self, at: &Address, token: u64) -> Result<(), RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.release(at, token).await,
+            Self::Memory(memory) => memory.release(at, token).await,
+        }
+    }
+
+    pub(crate) async fn renew(
+        &self,
+        at: &Address,
+        token: u64,
+        lease: Duration,
+    ) -> Result<(), RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.renew(at, token, lease).await,
+            Self::Memory(memory) => memory.renew(at, token, lease).await,
+        }
+    }
+
+    /// Gives the entity a new version and tells every node. Doing it twice is harmless.
+    pub(crate) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.bump(at, pointer_ttl).await,
+            Self::Memory(memory) => memory.bump(at, pointer_ttl).await,
+        }
+    }
+
+    pub(crate) async fn beat(&self) -> Result<Beat, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.beat().await,
+            Self::Memory(memory) => memory.beat().await,
+        }
+    }
+
+    pub(crate) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.replay(bucket, after).await,
+            Self::Memory(memory) => memory.replay(bucket, after).await,
+        }
+    }
+
+    /// Sends pushes to `sink` until it is closed, subscribing again after each loss.
+    pub(crate) async fn follow(&self, sink: mpsc::UnboundedSender<Push>) {
+        match self {
+            Self::Redis(redis) => redis.follow(sink).await,
+            Self::Memory(memory) => memory.follow(sink).await,
+        }
+    }
+
+    /// Whether it answers at present, as far as known.
+    pub(crate) fn is_up(&self) -> bool {
+        match self {
+            Self::Redis(redis) => redis.is_up(),
+            Self::Memory(memory) => memory.is_up(),
+        }
+    }
+}

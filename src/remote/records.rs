@@ -1,0 +1,387 @@
+//! One bucket's records in memory, and the scripts' steps on them.
+//!
+//! Written beside `scripts/*.lua`, step for step: the protocol's tests run on both.
+
+use super::{Filled, Turn};
+use crate::model::{Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Version};
+use std::collections::{HashMap, VecDeque};
+
+/// What Redis would hold for one bucket. Times are in Redis ms.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) control: Option<Head>,
+    pub(super) log: VecDeque<Event>,
+    pointers: HashMap<String, Timed<Pointer>>,
+    values: HashMap<String, Timed<Vec<u8>>>,
+    leases: HashMap<String, Timed<Lease>>,
+    value_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Timed<T> {
+    until: u64,
+    it: T,
+}
+
+#[derive(Debug)]
+struct Lease {
+    version: Version,
+    token: u64,
+    awaited: bool,
+}
+
+/// The keys of one entity.
+pub(super) struct Keys {
+    pub(super) pointer: String,
+    pub(super) value: String,
+    pub(super) lease: String,
+}
+
+/// Server time in microseconds, which also issues the versions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now(pub(super) u64);
+
+impl Now {
+    pub(super) fn millis(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+impl Records {
+    pub(super) fn pointer(&self, key: &str, now: Now) -> Option<Pointer> {
+        live(&self.pointers, key, now).copied()
+    }
+
+    pub(super) fn value(&self, key: &str, now: Now) -> Option<&Vec<u8>> {
+        live(&self.values, key, now)
+    }
+
+    /// The control record; where there is none, a new epoch begins. Answers the fence to be told, if any.
+    pub(super) fn control(&mut self, now: Now) -> (Head, Option<Event>) {
+        if let Some(head) = self.control {
+            return (head, None);
+        }
+        let epoch = Epoch::random();
+        let head = Head {
+            epoch,
+            n: now.0,
+            nonce: Nonce(epoch.0),
+            high: now.0,
+        };
+        let fence = Event {
+            epoch,
+            n: head.n,
+            previous: Nonce(0),
+            nonce: head.nonce,
+            kind: EventKind::Fence,
+        };
+        self.log.clear();
+        self.log.push_back(fence);
+        self.control = Some(head);
+        (head, Some(fence))
+    }
+
+    /// The current version of an entity; a missing pointer takes a new one, without an event.
+    pub(super) fn version(
+        &mut self,
+        head: &mut Head,
+        key: &str,
+        pointer_ttl: u64,
+        now: Now,
+    ) -> Version {
+        if let Some(pointer) = self.pointer(key, now) {
+            return pointer.version;
+        }
+        let version = next_version(head, None, now);
+        head.high = version.0;
+        self.control = Some(*head);
+        self.set_pointer(key, version, pointer_ttl, now);
+        version
+    }
+
+    /// Who may load: the value if it is there after all, the lead, or a place behind the leader.
+    pub(super) fn turn(
+        &mut self,
+        keys: &Keys,
+        current: Generation,
+        token: u64,
+        lease_ms: u64,
+        discard: bool,
+        now: Now,
+    ) -> Turn {
+        if discard {
+            self.remove_value(&keys.value);
+        } else if let Some(value) = self.value(&keys.value, now) {
+            if crate::codec::generation(value) == Some((current.epoch.0, current.version.0)) {
+                return Turn::Hit(value.clone());
+            }
+        }
+        if let Some(lease) = live_mut(&mut self.leases, &keys.lease, now) {
+            if lease.version == current.version && lease.token != token {
+                lease.awaited = true;
+                return Turn::Follow;
+            }
+        }
+        let lease = Lease {
+            version: current.version,
+            token,
+            awaited: false,
+        };
+        self.leases.insert(
+            keys.lease.clone(),
+            Timed {
+                until: now.millis() + lease_ms,
+                it: lease,
+            },
+        );
+        Turn::Lead
+    }
+
+    /// Ends a lease; answers whether somebody waits for it.
+    pub(super) fn release(&mut self, key: &str, token: u64, now: Now) -> bool {
+        let Some(lease) = live(&self.leases, key, now) else {
+            return false;
+        };
+        let (own, awaited) = (lease.token == token, lease.awaited);
+        if own {
+            self.leases.remove(key);
+        }
+        own && awaited
+    }
+
+    pub(super) fn renew(&mut self, key: &str, token: u64, lease_ms: u64, now: Now) {
+        if let Some(lease) = self.leases.get_mut(key) {
+            if lease.it.token == token && lease.until > now.millis() {
+                lease.until = now.millis() + lease_ms;
+            }
+        }
+    }
+
+    /// Stores a value under the generation that it was loaded under, if that is still the current one.
+    pub(super) fn store(
+        &mut self,
+        keys: &Keys,
+        filled: super::Fill,
+        head: Head,
+        now: Now,
+    ) -> Filled {
+        let current = self
+            .pointer(&keys.pointer, now)
+            .map(|pointer| pointer.version);
+        if filled.generation.epoch != head.epoch || current != Some(filled.generation.version) {
+            return Filled::Stale;
+        }
+        if filled.deadline <= now.millis() {
+            return Filled::Expired;
+        }
+        self.remove_value(&keys.value);
+        self.make_room(filled.payload.len(), now);
+        self.value_bytes += filled.payload.len();
+        self.values.insert(
+            keys.value.clone(),
+            Timed {
+                until: filled.deadline,
+                it: filled.payload,
+            },
+        );
+        if let Some(pointer) = self.pointers.get_mut(&keys.pointer) {
+            pointer.until = pointer.until.max(now.millis() + filled.pointer_ttl);
+        }
+        Filled::Stored
+    }
+
+    /// Gives an entity a version that was never issued, and links the event.
+    pub(super) fn bump(
+        &mut self,
+        key: &str,
+        head: Head,
+        kind: EventKind,
+        pointer_ttl: u64,
+        now: Now,
+    ) -> Event {
+        let previous = self.pointer(key, now).map(|pointer| pointer.version);
+        let version = next_version(&head, previous, now);
+        let event = Event {
+            epoch: head.epoch,
+            n: version.0,
+            previous: head.nonce,
+            nonce: Nonce::random(),
+            kind,
+        };
+        self.log.push_back(event);
+        if self.log.len() > LOG {
+            self.log.pop_front();
+        }
+        self.control = Some(Head {
+            n: version.0,
+            high: version.0,
+            nonce: event.nonce,
+            ..head
+        });
+        self.set_pointer(key, version, pointer_ttl, now);
+        event
+    }
+
+    fn set_pointer(&mut self, key: &str, version: Version, ttl: u64, now: Now) {
+        if self.pointers.len() >= POINTERS {
+            self.evict_pointers(now);
+        }
+        let kept = self.pointers.get(key).map_or(0, |pointer| pointer.until);
+        let it = Pointer {
+            version,
+            floor: version,
+            flags: 0,
+        };
+        self.pointers.insert(
+            key.to_owned(),
+            Timed {
+                until: kept.max(now.millis() + ttl),
+                it,
+            },
+        );
+    }
+
+    fn remove_value(&mut self, key: &str) {
+        if let Some(value) = self.values.remove(key) {
+            self.value_bytes -= value.it.len();
+        }
+    }
+
+    /// Evicts what is over, then whatever comes first: the order of a hash map is as good as random.
+    fn make_room(&mut self, bytes: usize, now: Now) {
+        if self.value_bytes + bytes <= VALUE_BYTES {
+            return;
+        }
+        let mut room = 0;
+        self.values.retain(|_, value| {
+            let keep = value.until > now.millis() && room >= bytes + VALUE_BYTES / 16;
+            if !keep {
+                room += value.it.len();
+            }
+            keep
+        });
+        self.value_bytes -= room;
+    }
+
+    fn evict_pointers(&mut self, now: Now) {
+        let mut evicted = 0;
+        self.pointers.retain(|_, pointer| {
+            let keep = pointer.until > now.millis() && evicted >= POINTERS / 16;
+            evicted += usize::from(!keep);
+            keep
+        });
+    }
+}
+
+fn next_version(head: &Head, previous: Option<Version>, now: Now) -> Version {
+    let previous = previous.map_or(0, |version| version.0);
+    Version((head.high + 1).max(now.0).max(previous + 1))
+}
+
+fn live<'a, T>(records: &'a HashMap<String, Timed<T>>, key: &str, now: Now) -> Option<&'a T> {
+    records
+        .get(key)
+        .filter(|timed| timed.until > now.millis())
+        .map(|timed| &timed.it)
+}
+
+fn live_mut<'a, T>(
+    records: &'a mut HashMap<String, Timed<T>>,
+    key: &str,
+    now: Now,
+) -> Option<&'a mut T> {
+    records
+        .get_mut(key)
+        .filter(|timed| timed.until > now.millis())
+        .map(|timed| &mut timed.it)
+}
+
+/// Events kept per bucket, as in Redis.
+const LOG: usize = 10_000;
+/// Bytes of values per bucket: 64 buckets hold 1 GiB.
+const VALUE_BYTES: usize = 16 << 20;
+/// Pointers per bucket: 64 buckets hold four million.
+const POINTERS: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bumped(records: &mut Records, now: Now) -> Event {
+        let (head, _) = records.control(now);
+        records.bump(
+            "p",
+            head,
+            EventKind::Invalidated {
+                cache: 0,
+                entity: 0,
+            },
+            1000,
+            now,
+        )
+    }
+
+    #[test]
+    fn versions_grow_though_the_clock_steps_back() {
+        // F29: the server's clock is set back by ten seconds between two bumps.
+        let mut records = Records::default();
+
+        let first = bumped(&mut records, Now(20_000_000));
+        let second = bumped(&mut records, Now(10_000_000));
+
+        assert!(second.n > first.n);
+        assert_eq!(second.previous, first.nonce);
+    }
+
+    #[test]
+    fn a_version_given_without_an_event_is_not_given_again() {
+        // The pointer took a version, was evicted, and the clock stepped back to before it.
+        let mut records = Records::default();
+        let (mut head, _) = records.control(Now(1_000_000));
+        let first = records.version(&mut head, "p", 1000, Now(20_000_000));
+
+        records.pointers.clear();
+        let (mut head, _) = records.control(Now(10_000_000));
+        let second = records.version(&mut head, "p", 1000, Now(10_000_000));
+
+        assert!(second > first);
+    }
+
+    #[test]
+    fn values_are_bounded_by_bytes() {
+        let mut records = Records::default();
+        let now = Now(1_000_000);
+        let (mut head, _) = records.control(now);
+        for number in 0..100 {
+            let keys = Keys {
+                pointer: format!("p{number}"),
+                value: format!("v{number}"),
+                lease: String::new(),
+            };
+            let version = records.version(&mut head, &keys.pointer, 1000, now);
+            let generation = Generation {
+                epoch: head.epoch,
+                version,
+            };
+            let payload = vec![0; VALUE_BYTES / 50];
+            let fill = super::super::Fill {
+                generation,
+                token: 1,
+                deadline: 9999,
+                pointer_ttl: 1000,
+                payload,
+            };
+            assert_eq!(records.store(&keys, fill, head, now), Filled::Stored);
+        }
+
+        assert!(records.value_bytes <= VALUE_BYTES);
+        assert_eq!(
+            records.value_bytes,
+            records
+                .values
+                .values()
+                .map(|value| value.it.len())
+                .sum::<usize>()
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The Lua scripts, sent as EVALSHA and, where the server does not know them, once as EVAL.
+
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
+
+/// One script with its digest.
+pub(super) struct Script {
+    source: &'static str,
+    digest: String,
+}
+
+/// All scripts of the protocol.
+pub(super) struct Scripts {
+    pub(super) open: Script,
+    pub(super) fill: Script,
+    pub(super) bump: Script,
+    pub(super) renew: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            open: Script::new(concat!(
+                include_str!("scripts/common.lua"),
+                include_str!("scripts/open.lua")
+            )),
+            fill: Script::new(concat!(
+                include_str!("scripts/common.lua"),
+                include_str!("scripts/fill.lua")
+            )),
+            bump: Script::new(concat!(
+                include_str!("scripts/common.lua"),
+                include_str!("scripts/bump.lua")
+            )),
+            renew: Script::new(include_str!("scripts/renew.lua")),
+        }
+    }
+}
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        Self {
+            source,
+            digest: redis::Script::new(source).get_hash().to_owned(),
+        }
+    }
+
+    /// The call by digest: keys first, then the arguments that the caller adds.
+    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
+        start("EVALSHA", &self.digest, keys)
+    }
+
+    /// The same call with the source, which the server then keeps.
+    pub(super) fn call_with_source(&self, keys: &[&str]) -> Cmd {
+        start("EVAL", self.source, keys)
+    }
+}
+
+/// Whether the server does not know the script: it is new, was restarted, or was promoted.
+pub(super) fn is_unknown(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+fn start(command: &str, script: &str, keys: &[&str]) -> Cmd {
+    let mut cmd = redis::cmd(command);
+    cmd.arg(script).arg(keys.len()).arg(keys);
+    cmd
+}

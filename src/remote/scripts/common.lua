@@ -1,0 +1,75 @@
+-- Shared head of the scripts. KEYS[1] control, KEYS[2] log, KEYS[3] channel; ARGV[1] a fresh epoch, ARGV[2] a fresh nonce.
+-- Everything is checked first and written last: Redis does not roll a script back.
+
+local function decimal(number) return string.format('%.0f', number) end
+
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local function control_text(c)
+  return '1|' .. c.epoch .. '|' .. c.owner .. '|' .. decimal(c.n) .. '|' .. c.nonce .. '|' .. decimal(c.high)
+end
+
+local function save(c) redis.call('SET', KEYS[1], control_text(c)) end
+
+-- The control record, or nil: missing means unknown.
+local function stored_control()
+  local text = redis.call('GET', KEYS[1])
+  if not text then return nil end
+  local epoch, owner, n, nonce, high = string.match(text, '^1|(%d+)|([^|]*)|(%d+)|(%d+)|(%d+)$')
+  if not epoch then return nil end
+  return {epoch = epoch, owner = owner, n = tonumber(n), nonce = nonce, high = tonumber(high)}
+end
+
+local function append(n, event)
+  local id = decimal(n) .. '-0'
+  -- A log that somebody else wrote to may be ahead: start it anew, readers notice the gap.
+  local reply = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', 10000, id, 'e', event)
+  if type(reply) == 'table' and reply.err then
+    redis.call('DEL', KEYS[2])
+    redis.call('XADD', KEYS[2], id, 'e', event)
+  end
+  redis.call('SPUBLISH', KEYS[3], event)
+end
+
+-- The control record; where there is none, a new epoch begins, and every node is told.
+local function control()
+  local c = stored_control()
+  if c then return c end
+  c = {epoch = ARGV[1], owner = '-', n = now_us, nonce = ARGV[1], high = now_us}
+  redis.call('DEL', KEYS[2])
+  append(c.n, '1|F|' .. c.epoch .. '|' .. decimal(c.n) .. '|0|' .. c.nonce .. '|0|0')
+  save(c)
+  return c
+end
+
+local function stored_version(key)
+  local text = redis.call('GET', key)
+  if not text then return nil end
+  local version = string.match(text, '^1|(%d+)|%d+|%d+$')
+  return version and tonumber(version)
+end
+
+-- A version that was never issued before: not in this epoch, whatever was evicted and whatever the clock did.
+local function next_version(c, previous)
+  return math.max(c.high + 1, now_us, (previous or 0) + 1)
+end
+
+local function set_pointer(key, version, ttl_ms)
+  local kept = redis.call('PTTL', key)
+  local text = '1|' .. decimal(version) .. '|' .. decimal(version) .. '|0'
+  redis.call('SET', key, text, 'PX', decimal(math.max(kept, tonumber(ttl_ms))))
+end
+
+local function keep_pointer(key, ttl_ms)
+  if redis.call('PTTL', key) < tonumber(ttl_ms) then redis.call('PEXPIRE', key, ttl_ms) end
+end
+
+-- A lease is 'version|token|waiters'.
+local function stored_lease(key)
+  local text = redis.call('GET', key)
+  if not text then return nil end
+  local version, token, waiters = string.match(text, '^(%d+)|([^|]*)|(%d)$')
+  return version and {version = version, token = token, waiters = waiters}
+end

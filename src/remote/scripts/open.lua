@@ -1,0 +1,30 @@
+-- OPEN: a reader missed. Answers the value if there is one after all, or makes the reader the one that loads, or a follower.
+-- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] token, ARGV[4] lease ms, ARGV[5] pointer ttl ms, ARGV[6] '1': the value is bad.
+local c = control()
+local version = stored_version(KEYS[4])
+if not version then
+  version = next_version(c, nil)
+  c.high = version
+  save(c)
+  set_pointer(KEYS[4], version, ARGV[5])
+end
+
+-- The value again, in the same step as the lease: the leader before may just have filled it.
+if ARGV[6] ~= '1' then
+  local value = redis.call('GET', KEYS[5])
+  if value and #value >= 48 and decimal(struct.unpack('>I8', value, 9)) == c.epoch and struct.unpack('>I8', value, 17) == version then
+    return {'H', now_ms, control_text(c), decimal(version), value}
+  end
+else
+  redis.call('UNLINK', KEYS[5])
+end
+
+local lease = stored_lease(KEYS[6])
+if lease and lease.version == decimal(version) and lease.token ~= ARGV[3] then
+  if lease.waiters ~= '1' then
+    redis.call('SET', KEYS[6], lease.version .. '|' .. lease.token .. '|1', 'KEEPTTL')
+  end
+  return {'F', now_ms, control_text(c), decimal(version)}
+end
+redis.call('SET', KEYS[6], decimal(version) .. '|' .. ARGV[3] .. '|0', 'PX', ARGV[4])
+return {'L', now_ms, control_text(c), decimal(version)}

@@ -1,0 +1,413 @@
+//! The protocol's operations on Redis: one round trip each.
+//!
+//! A read is a plain `MGET`, six times cheaper for the server than a script; whatever changes anything is a script.
+
+use super::{
+    Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot, Turn,
+    connection::{Class, Connections},
+    scripts::{self, Script, Scripts},
+    subscriber, wire,
+};
+use crate::{
+    error::Error,
+    model::{Address, Epoch, Event, Generation, Nonce, Stamp, Version},
+};
+use redis::Value;
+use std::time::Duration;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+/// The remote tier in Redis.
+pub(crate) struct RedisRemote {
+    connections: Connections,
+    layout: Layout,
+    scripts: Scripts,
+}
+
+impl RedisRemote {
+    pub(crate) fn new(url: &str, layout: Layout, limit: Duration) -> Result<Self, Error> {
+        let connections = Connections::new(url, limit)?;
+        Ok(Self {
+            connections,
+            layout,
+            scripts: Scripts::new(),
+        })
+    }
+
+    /// Waits until the server answers, and checks that it is one the protocol runs on: sharded Pub/Sub came with Redis 7.
+    pub(crate) async fn check_server(&self, limit: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + limit;
+        while let Err(error) = self.beat().await {
+            if is_refusal(&error) || Instant::now() >= deadline {
+                return Err(Error::unavailable("reach redis", Some(error.into())));
+            }
+            sleep(RETRY).await;
+        }
+        let info = self
+            .connections
+            .send(Class::Small, redis::cmd("INFO").arg("server"))
+            .await;
+        match info.as_ref().ok().and_then(text).and_then(major_version) {
+            Some((major, version)) if major < 7 => Err(Error::config(format!(
+                "the redis server is of version {version}: tricache needs 7.0 or newer, for sharded Pub/Sub"
+            ))),
+            // Where INFO is not allowed, the first subscription tells.
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.connections.is_up()
+    }
+
+    pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
+        let names = self.layout.names(at);
+        let class = if large { Class::Large } else { Class::Small };
+        let mut command = redis::cmd("MGET");
+        command
+            .arg(names.control)
+            .arg(names.pointer)
+            .arg(names.value);
+        let [control, pointer, value] = row(self.connections.send(class, &command).await?)?;
+        Ok(Snapshot {
+            value: bytes(value),
+            ..snapshot(&control, &pointer)
+        })
+    }
+
+    pub(super) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
+        let mut command = redis::cmd("MGET");
+        command
+            .arg(self.layout.control(at.id.bucket))
+            .arg(self.layout.pointer(at));
+        let [control, pointer] = row(self.connections.send(Class::Small, &command).await?)?;
+        Ok(snapshot(&control, &pointer))
+    }
+
+    pub(super) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
+        let (names, lease) = (self.layout.names(at), self.layout.lease(at));
+        let feed = self.feed(at.id.bucket);
+        let keys = [
+            &*names.control,
+            &feed.log,
+            &feed.channel,
+            &names.pointer,
+            &names.value,
+            &lease,
+        ];
+        let reply = self
+            .run(Class::Small, &self.scripts.open, &keys, |command| {
+                fresh(command);
+                command
+                    .arg(open.token)
+                    .arg(millis(open.lease))
+                    .arg(open.pointer_ttl)
+                    .arg(u8::from(open.discard));
+            })
+            .await?;
+        opened(reply)
+    }
+
+    pub(super) async fn fill(&self, at: &Address, fill: Fill) -> Result<Filled, RemoteError> {
+        let class = if fill.payload.len() > LARGE {
+            Class::Large
+        } else {
+            Class::Small
+        };
+        let reply = self
+            .run_fill(class, at, |command| {
+                command
+                    .arg(fill.generation.epoch.0)
+                    .arg(fill.generation.version.0)
+                    .arg(fill.token);
+                command.arg(fill.deadline).arg(fill.pointer_ttl);
+                entity(command, at);
+                command.arg(&fill.payload);
+            })
+            .await?;
+        match text(&reply) {
+            Some("stored") => Ok(Filled::Stored),
+            Some("stale") => Ok(Filled::Stale),
+            Some("expired") => Ok(Filled::Expired),
+            _ => Err(RemoteError::Nonsense("the answer to a fill")),
+        }
+    }
+
+    pub(super) async fn release(&self, at: &Address, token: u64) -> Result<(), RemoteError> {
+        let released = self.run_fill(Class::Small, at, |command| {
+            command.arg(0).arg(0).arg(token).arg(0).arg(0);
+            entity(command, at);
+            command.arg("");
+        });
+        released.await.map(drop)
+    }
+
+    pub(super) async fn renew(
+        &self,
+        at: &Address,
+        token: u64,
+        lease: Duration,
+    ) -> Result<(), RemoteError> {
+        let key = self.layout.lease(at);
+        let keys = [&*key];
+        let renewed = self.run(Class::Small, &self.scripts.renew, &keys, |command| {
+            command.arg(token).arg(millis(lease));
+        });
+        renewed.await.map(drop)
+    }
+
+    pub(super) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+        let bucket = at.id.bucket;
+        let (control, feed, pointer) = (
+            self.layout.control(bucket),
+            self.feed(bucket),
+            self.layout.pointer(at),
+        );
+        let keys = [&*control, &feed.log, &feed.channel, &pointer];
+        let reply = self
+            .run(Class::Small, &self.scripts.bump, &keys, |command| {
+                fresh(command);
+                command.arg(pointer_ttl);
+                entity(command, at);
+            })
+            .await?;
+        let [epoch, n] = row(reply)?;
+        match (number(&epoch), number(&n)) {
+            (Some(epoch), Some(n)) => Ok(Stamp {
+                bucket,
+                epoch: Epoch(epoch),
+                n,
+            }),
+            _ => Err(RemoteError::Nonsense("the answer to a bump")),
+        }
+    }
+
+    pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
+        let mut heads = redis::cmd("MGET");
+        for bucket in 0..self.layout.feeds() {
+            heads.arg(self.layout.control(bucket));
+        }
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("TIME").add_command(heads);
+        let replies = self.connections.probe(&pipeline, 2).await?;
+        let [time, heads] = row(Value::Array(replies))?;
+        let [seconds, micros] = row(time)?;
+        let (Some(seconds), Some(micros)) = (number(&seconds), number(&micros)) else {
+            return Err(RemoteError::Nonsense("the answer to TIME"));
+        };
+        let Value::Array(heads) = heads else {
+            return Err(RemoteError::Nonsense("the answer to a heartbeat"));
+        };
+        let heads: Vec<_> = heads
+            .iter()
+            .map(|head| text(head).and_then(wire::head))
+            .collect();
+        if heads.len() != usize::from(self.layout.feeds()) {
+            return Err(RemoteError::Nonsense("the number of heads"));
+        }
+        Ok(Beat {
+            heads,
+            at: seconds * 1000 + micros / 1000,
+        })
+    }
+
+    pub(super) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
+        let mut pipeline = redis::pipe();
+        pipeline
+            .atomic()
+            .cmd("GET")
+            .arg(self.layout.control(bucket));
+        pipeline
+            .cmd("XRANGE")
+            .arg(self.layout.log(bucket))
+            .arg(format!("({after}-0"))
+            .arg("+");
+        let [executed] = row(Value::Array(self.connections.transact(&pipeline).await?))?;
+        let [control, log] = row(executed)?;
+        Ok(Replay {
+            head: text(&control).and_then(wire::head),
+            events: events(log)?,
+        })
+    }
+
+    pub(super) async fn follow(&self, sink: mpsc::UnboundedSender<Push>) {
+        subscriber::follow(&self.connections, &self.layout, sink).await;
+    }
+
+    async fn run_fill(
+        &self,
+        class: Class,
+        at: &Address,
+        rest: impl Fn(&mut redis::Cmd),
+    ) -> Result<Value, RemoteError> {
+        let (names, lease) = (self.layout.names(at), self.layout.lease(at));
+        let feed = self.feed(at.id.bucket);
+        let keys = [
+            &*names.control,
+            &feed.log,
+            &feed.channel,
+            &names.pointer,
+            &names.value,
+            &lease,
+        ];
+        let with_fresh = |command: &mut redis::Cmd| {
+            fresh(command);
+            rest(command);
+        };
+        self.run(class, &self.scripts.fill, &keys, with_fresh).await
+    }
+
+    async fn run(
+        &self,
+        class: Class,
+        script: &Script,
+        keys: &[&str],
+        arguments: impl Fn(&mut redis::Cmd),
+    ) -> Result<Value, RemoteError> {
+        let mut command = script.call(keys);
+        arguments(&mut command);
+        match self.connections.send(class, &command).await {
+            Err(RemoteError::Failed(error)) if scripts::is_unknown(&error) => {
+                let mut command = script.call_with_source(keys);
+                arguments(&mut command);
+                self.connections.send(class, &command).await
+            }
+            answer => answer,
+        }
+    }
+
+    fn feed(&self, bucket: u16) -> Feed {
+        Feed {
+            log: self.layout.log(bucket),
+            channel: self.layout.channel(bucket),
+        }
+    }
+}
+
+/// Waiting would not help: the server is there and does not want us.
+fn is_refusal(error: &RemoteError) -> bool {
+    matches!(error, RemoteError::Failed(error) if error.kind() == redis::ErrorKind::AuthenticationFailed || error.code() == Some("NOPERM"))
+}
+
+fn major_version(info: &str) -> Option<(u32, &str)> {
+    let version = info
+        .lines()
+        .find_map(|line| line.strip_prefix("redis_version:"))?;
+    Some((version.split('.').next()?.parse().ok()?, version))
+}
+
+struct Feed {
+    log: String,
+    channel: String,
+}
+
+/// What a script needs to begin an epoch or to link an event.
+fn fresh(command: &mut redis::Cmd) {
+    command.arg(Epoch::random().0).arg(Nonce::random().0);
+}
+
+fn entity(command: &mut redis::Cmd, at: &Address) {
+    command
+        .arg(format!("{:08x}", at.id.cache))
+        .arg(format!("{:016x}", at.id.hash));
+}
+
+fn snapshot(control: &Value, pointer: &Value) -> Snapshot {
+    Snapshot {
+        head: text(control).and_then(wire::head),
+        pointer: text(pointer).and_then(wire::pointer),
+        value: None,
+    }
+}
+
+fn opened(reply: Value) -> Result<Opened, RemoteError> {
+    let Value::Array(mut fields) = reply else {
+        return Err(RemoteError::Nonsense("the answer to an open"));
+    };
+    let value = if fields.len() == 5 {
+        fields.pop().and_then(bytes)
+    } else {
+        None
+    };
+    let [turn, at, control, version] = row(Value::Array(fields))?;
+    let nonsense = RemoteError::Nonsense("a field of the answer to an open");
+    let (Some(head), Some(version), Some(at)) = (
+        text(&control).and_then(wire::head),
+        number(&version),
+        number(&at),
+    ) else {
+        return Err(nonsense);
+    };
+    let turn = match (text(&turn), value) {
+        (Some("H"), Some(value)) => Turn::Hit(value),
+        (Some("L"), None) => Turn::Lead,
+        (Some("F"), None) => Turn::Follow,
+        _ => return Err(nonsense),
+    };
+    let generation = Generation {
+        epoch: head.epoch,
+        version: Version(version),
+    };
+    Ok(Opened {
+        head,
+        generation,
+        at,
+        turn,
+    })
+}
+
+/// The events of an `XRANGE` reply: `[[id, [field, text]], …]`. One that does not parse breaks the chain, as it must.
+fn events(log: Value) -> Result<Vec<Event>, RemoteError> {
+    let Value::Array(entries) = log else {
+        return Err(RemoteError::Nonsense("the answer to a replay"));
+    };
+    let mut events = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let [_id, fields] = row(entry)?;
+        let [_field, event] = row(fields)?;
+        events.extend(text(&event).and_then(wire::event));
+    }
+    Ok(events)
+}
+
+fn row<const N: usize>(value: Value) -> Result<[Value; N], RemoteError> {
+    match value {
+        Value::Array(values) => values
+            .try_into()
+            .map_err(|_| RemoteError::Nonsense("the number of fields of an answer")),
+        _ => Err(RemoteError::Nonsense("the form of an answer")),
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        other => text(other)?.parse().ok(),
+    }
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    crate::model::millis(duration)
+}
+
+/// Longer values travel on the connection for large ones. In bytes.
+pub(crate) const LARGE: usize = 64 << 10;
+/// Between two attempts to reach the server at the start.
+const RETRY: Duration = Duration::from_millis(50);

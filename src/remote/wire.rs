@@ -1,0 +1,141 @@
+//! The records in Redis as text: control, pointer, event. Each begins with its format, `1`.
+//!
+//! Numbers are decimal and below 2^53, since Lua reads and writes them too (`scripts/`). What does not parse is
+//! treated as missing, and missing means unknown: never zero, never valid.
+
+use crate::model::{Epoch, Event, EventKind, Head, Nonce, Pointer, Version};
+
+/// `1|epoch|owner|n|nonce|high`. The owner is for the fence on promotion; `-` until somebody compares it.
+pub(super) fn head(text: &str) -> Option<Head> {
+    let [epoch, _owner, n, nonce, high] = fields(text)?;
+    Some(Head {
+        epoch: Epoch(number(epoch)?),
+        n: number(n)?,
+        nonce: Nonce(number(nonce)?),
+        high: number(high)?,
+    })
+}
+
+/// `1|version|floor|flags`.
+pub(super) fn pointer(text: &str) -> Option<Pointer> {
+    let [version, floor, flags] = fields(text)?;
+    let flags = u32::try_from(number(flags)?).ok()?;
+    Some(Pointer {
+        version: Version(number(version)?),
+        floor: Version(number(floor)?),
+        flags,
+    })
+}
+
+/// What travels on a bucket's channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    Event(Event),
+    /// A value was filled, or its lease released, while others waited for it.
+    Wake {
+        cache: u32,
+        entity: u64,
+    },
+}
+
+/// `1|kind|epoch|n|previous|nonce|cache|entity`; kinds are `I`nvalidated, `F`ence and `W`ake.
+pub(super) fn message(text: &str) -> Option<Message> {
+    let [kind, epoch, n, previous, nonce, cache, entity] = fields(text)?;
+    let cache = u32::from_str_radix(cache, 16).ok()?;
+    let entity = u64::from_str_radix(entity, 16).ok()?;
+    let kind = match kind {
+        "W" => return Some(Message::Wake { cache, entity }),
+        "I" => EventKind::Invalidated { cache, entity },
+        "F" => EventKind::Fence,
+        _ => return None,
+    };
+    Some(Message::Event(Event {
+        epoch: Epoch(number(epoch)?),
+        n: number(n)?,
+        previous: Nonce(number(previous)?),
+        nonce: Nonce(number(nonce)?),
+        kind,
+    }))
+}
+
+/// The event of a log entry; a wake is never logged.
+pub(super) fn event(text: &str) -> Option<Event> {
+    match message(text)? {
+        Message::Event(event) => Some(event),
+        Message::Wake { .. } => None,
+    }
+}
+
+fn fields<const N: usize>(text: &str) -> Option<[&str; N]> {
+    let rest = text.strip_prefix(FORMAT)?.strip_prefix('|')?;
+    let mut found = [""; N];
+    let mut parts = rest.split('|');
+    for field in &mut found {
+        *field = parts.next()?;
+    }
+    parts.next().is_none().then_some(found)
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|number| *number < 1 << 53)
+}
+
+const FORMAT: &str = "1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_as_the_scripts_write_them() {
+        let read = head("1|7|-|1790000000000001|42|1790000000000009").unwrap();
+        assert_eq!(
+            (read.epoch, read.n, read.nonce),
+            (Epoch(7), 1_790_000_000_000_001, Nonce(42))
+        );
+        assert_eq!(read.high, 1_790_000_000_000_009);
+
+        let read = pointer("1|12|11|0").unwrap();
+        assert_eq!(
+            (read.version, read.floor, read.flags),
+            (Version(12), Version(11), 0)
+        );
+
+        let Some(Message::Event(read)) = message("1|I|7|12|3|4|000000ff|00000000000000aa") else {
+            panic!()
+        };
+        assert_eq!(
+            read.kind,
+            EventKind::Invalidated {
+                cache: 255,
+                entity: 170
+            }
+        );
+        assert_eq!(
+            message("1|W|0|0|0|0|1|2"),
+            Some(Message::Wake {
+                cache: 1,
+                entity: 2
+            })
+        );
+    }
+
+    #[test]
+    fn what_does_not_parse_is_missing() {
+        for bad in [
+            "",
+            "1",
+            "2|7|-|1|2|3",
+            "1|7|-|1|2",
+            "1|7|-|1|2|3|4",
+            "1|x|-|1|2|3",
+            "1|-7|-|1|2|3",
+        ] {
+            assert_eq!(head(bad), None, "{bad}");
+        }
+        assert_eq!(head("1|7|-|9007199254740992|2|3"), None);
+        assert_eq!(pointer("1|12|11"), None);
+        assert_eq!(message("1|X|7|12|3|4|1|2"), None);
+        assert_eq!(event("1|W|0|0|0|0|1|2"), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! What one request has read: the entities, and how long the shortest-lived of them may still be served.
+//!
+//! A middleware opens a scope around a handler; every read of a value inside it is recorded. Work that the handler
+//! spawns as a task of its own is outside, unless it is [run](RequestScope::run) in the scope too.
+
+use crate::model::{Clock, EntityName, millis, to_duration};
+use std::{
+    collections::HashSet,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+tokio::task_local! {
+    static CURRENT: RequestScope;
+}
+
+/// Collects what is read while a future runs. Clones share what they collect.
+///
+/// ```
+/// # async fn handle(products: tricache::TieredCache<u64, String>) -> Result<(), tricache::Error> {
+/// use tricache::RequestScope;
+///
+/// let scope = RequestScope::new();
+/// let page = scope.run(async { products.get(&42).await }).await?;
+/// for entity in scope.summary().entities() {
+///     println!("read {entity}");
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+pub struct RequestScope(Arc<Mutex<Collected>>);
+
+#[derive(Default)]
+struct Collected {
+    entities: Vec<EntityName>,
+    known: HashSet<EntityName>,
+    shortest: Option<Deadline>,
+}
+
+/// The end of a value's life on the clock of its `Tiers`.
+struct Deadline {
+    clock: Arc<dyn Clock>,
+    at: u64,
+}
+
+/// What a scope has collected, with the remaining life at the moment of asking.
+#[derive(Clone, Debug)]
+pub struct ScopeSummary {
+    entities: Vec<EntityName>,
+    remaining: Option<Duration>,
+}
+
+impl RequestScope {
+    /// An empty scope.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The scope that the calling task runs in, if any.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Runs a future inside this scope. Scopes nest: the innermost one records.
+    pub async fn run<F: Future>(&self, future: F) -> F::Output {
+        CURRENT.scope(self.clone(), future).await
+    }
+
+    /// What was read so far. The remaining life is measured now, so ask as late as you can.
+    #[must_use]
+    pub fn summary(&self) -> ScopeSummary {
+        let collected = self.lock();
+        let remaining = collected.shortest.as_ref().map(Deadline::remaining);
+        ScopeSummary {
+            entities: collected.entities.clone(),
+            remaining,
+        }
+    }
+
+    /// Records a read in the current scope, if there is one.
+    pub(crate) fn record(name: impl FnOnce() -> EntityName, clock: &Arc<dyn Clock>, deadline: u64) {
+        // No scope is the common case outside of requests, and no error.
+        let _ = CURRENT.try_with(|scope| {
+            scope.add(
+                name(),
+                Deadline {
+                    clock: Arc::clone(clock),
+                    at: deadline,
+                },
+            )
+        });
+    }
+
+    fn add(&self, entity: EntityName, deadline: Deadline) {
+        let mut collected = self.lock();
+        if collected.known.insert(entity.clone()) {
+            collected.entities.push(entity);
+        }
+        let shortest = collected.shortest.as_ref().map(Deadline::remaining);
+        if shortest.is_none_or(|shortest| deadline.remaining() < shortest) {
+            collected.shortest = Some(deadline);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Collected> {
+        // Every step leaves the lists whole, so a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RequestScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestScope")
+            .field("entities", &self.lock().entities)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deadline {
+    fn remaining(&self) -> Duration {
+        to_duration(self.at.saturating_sub(millis(self.clock.now())))
+    }
+}
+
+impl ScopeSummary {
+    /// The entities that were read, in the order of their first read.
+    #[must_use]
+    pub fn entities(&self) -> &[EntityName] {
+        &self.entities
+    }
+
+    /// The least remaining life of what was read; `None` if nothing was.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.remaining
+    }
+
+    /// Whether nothing was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ManualClock;
+
+    fn read(key: &str, clock: &ManualClock, remaining: u64) {
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        RequestScope::record(
+            || EntityName::new("product", key),
+            &shared,
+            millis(clock.now()) + remaining,
+        );
+    }
+
+    #[tokio::test]
+    async fn a_scope_collects_names_once_and_the_shortest_life() {
+        let (scope, clock) = (RequestScope::new(), ManualClock::new());
+        scope
+            .run(async {
+                read("1", &clock, 9000);
+                read("2", &clock, 5000);
+                read("1", &clock, 7000);
+            })
+            .await;
+
+        let summary = scope.summary();
+        assert_eq!(
+            summary
+                .entities()
+                .iter()
+                .map(EntityName::as_str)
+                .collect::<Vec<_>>(),
+            ["product/1", "product/2"]
+        );
+        assert_eq!(summary.remaining(), Some(Duration::from_secs(5)));
+    }
+
+    #[tokio::test]
+    async fn the_remaining_life_is_that_at_the_time_of_asking() {
+        let (scope, clock) = (RequestScope::new(), ManualClock::new());
+        scope.run(async { read("1", &clock, 5000) }).await;
+
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(scope.summary().remaining(), Some(Duration::from_secs(2)));
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(scope.summary().remaining(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn outside_of_a_scope_nothing_is_recorded() {
+        read("1", &ManualClock::new(), 1);
+
+        assert!(RequestScope::current().is_none());
+        assert!(RequestScope::new().summary().is_empty());
+    }
+}

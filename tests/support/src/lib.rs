@@ -1,0 +1,28 @@
+//! What tricache's tests stand on. It does not depend on tricache: tests of one can use it to judge the other.
+//!
+//! | item | what it is for |
+//! |---|---|
+//! | [`RedisServer`] | a private Redis that can be killed, frozen and restarted empty |
+//! | [`Proxy`] | a network in front of it that cuts, heals, delays, severs and refuses |
+//! | [`CountingStore`] | the slow source of truth: it counts its loads and can hold them |
+//! | [`eventually`] | awaiting a condition, with a limit and a label |
+//! | [`Seeds`] | randomness that can be repeated |
+//!
+//! Nothing here sleeps to guess: each fault takes effect before its call returns, each wait ends by an event.
+
+mod counting_store;
+mod eventually;
+mod port;
+mod process;
+mod proxy;
+mod redis_server;
+mod resp;
+mod seeds;
+mod wire;
+
+pub use counting_store::CountingStore;
+pub use eventually::{LIMIT, eventually, eventually_within};
+pub use proxy::Proxy;
+pub use redis_server::RedisServer;
+pub use resp::Reply;
+pub use seeds::{Seeds, VARIABLE as SEED_VARIABLE};
