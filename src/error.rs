@@ -18,7 +18,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 /// # fn respond(error: &tricache::Error) -> u16 {
 /// match error {
 ///     error if error.is_absent() => 404,
-///     error if error.is_timeout() || error.is_overloaded() => 503,
+///     error if error.is_overloaded() => 503,
 ///     _ => 500,
 /// }
 /// # }
@@ -36,7 +36,6 @@ enum Kind {
         attempted: String,
         source: Option<BoxError>,
     },
-    Timeout(String),
     Overloaded(String),
     Closed,
 }
@@ -46,12 +45,6 @@ impl Error {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(*self.0, Kind::Absent)
-    }
-
-    /// Whether a time limit passed before there was an answer.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        matches!(*self.0, Kind::Timeout(_))
     }
 
     /// Whether the call was refused because too much is waiting already.
@@ -131,10 +124,6 @@ impl Error {
         .into()
     }
 
-    pub(crate) fn timeout(attempted: impl Into<String>) -> Self {
-        Kind::Timeout(attempted.into()).into()
-    }
-
     pub(crate) fn overloaded(message: impl Into<String>) -> Self {
         Kind::Overloaded(message.into()).into()
     }
@@ -162,7 +151,6 @@ impl fmt::Display for Error {
                 attempted,
                 source: None,
             } => write!(f, "could not {attempted}"),
-            Kind::Timeout(attempted) => write!(f, "no answer in time: {attempted}"),
             Kind::Overloaded(message) => f.write_str(message),
             Kind::Closed => f.write_str("the cache is shut down"),
         }

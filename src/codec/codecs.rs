@@ -61,6 +61,10 @@ pub trait Codec: Send + Sync + 'static {
     ///
     /// If so, a cache refuses to encode a value that leaves a field out (`#[serde(skip_serializing_if)]`):
     /// the fields behind it would move up and be read as something else, without any error.
+    ///
+    /// What serde does not tell cannot be refused: with such a codec, do not write
+    /// `skip_serializing` or `skip_deserializing` without the other (`skip` is both), and no
+    /// `skip_serializing_if` in a tuple struct or tuple variant.
     fn is_positional(&self) -> bool;
 
     /// Appends the encoded value to `out`, which is not empty: what stands in it already must stay.

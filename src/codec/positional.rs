@@ -7,6 +7,9 @@
 //!
 //! serde tells of a left-out field by `skip_field`; the announced length already counts without it.
 //! A hand-written impl may instead announce more fields than it writes; that is refused at `end`.
+//!
+//! Two things cannot be seen from here, since serde neither announces nor skips the field: one with
+//! `skip_serializing` alone, and `skip_serializing_if` in a tuple struct or tuple variant.
 
 use std::cell::Cell;
 

@@ -4,7 +4,6 @@ use crate::model::Stamp;
 
 /// Proof of an invalidation: where it stands in the feed, or that Redis has yet to take it.
 #[derive(Clone, Debug, Default)]
-#[must_use = "a pending invalidation is not yet known to other nodes"]
 pub struct Receipt {
     stamps: Vec<Stamp>,
     pending: usize,

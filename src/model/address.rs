@@ -141,5 +141,5 @@ mod tests {
         assert_eq!((id.cache, id.hash, id.bucket), PINNED);
     }
 
-    const PINNED: (u32, u64, u16) = (0, 0, 0);
+    const PINNED: (u32, u64, u16) = (2_726_976_577, 18_133_502_833_653_627_711, 0);
 }

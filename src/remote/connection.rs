@@ -72,10 +72,9 @@ impl Connections {
     pub(super) async fn send(&self, class: Class, command: &Cmd) -> Result<Value, RemoteError> {
         self.check_up()?;
         let mut manager = self.manager(class);
-        self.judge(
-            self.limited(class, manager.send_packed_command(command))
-                .await,
-        )
+        // An error of the server comes as a value.
+        let call = async { manager.send_packed_command(command).await?.extract_error() };
+        self.judge(self.limited(class, call).await)
     }
 
     /// Sends a pipeline, also while Redis is away: this is the probe that finds it back.
@@ -85,12 +84,9 @@ impl Connections {
         replies: usize,
     ) -> Result<Vec<Value>, RemoteError> {
         let mut manager = self.manager(Class::Small);
-        let answer = self
-            .limited(
-                Class::Small,
-                manager.send_packed_commands(pipeline, 0, replies),
-            )
-            .await;
+        let call =
+            async { without_errors(manager.send_packed_commands(pipeline, 0, replies).await?) };
+        let answer = self.limited(Class::Small, call).await;
         if answer.is_ok() && self.breaker.probed() {
             tracing::info!("redis answers");
         }
@@ -102,13 +98,13 @@ impl Connections {
         self.check_up()?;
         let mut manager = self.manager(Class::Small);
         let commands = pipeline.len();
-        self.judge(
-            self.limited(
-                Class::Small,
-                manager.send_packed_commands(pipeline, commands + 1, 1),
-            )
-            .await,
-        )
+        let call = async {
+            let replies = manager
+                .send_packed_commands(pipeline, commands + 1, 1)
+                .await?;
+            without_errors(replies)
+        };
+        self.judge(self.limited(Class::Small, call).await)
     }
 
     /// A connection that pushes to `sink`, for the subscriber.
@@ -201,6 +197,10 @@ impl Managers {
             large: ConnectionManager::new_lazy_with_config(client.clone(), config)?,
         })
     }
+}
+
+fn without_errors(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
+    replies.into_iter().map(Value::extract_error).collect()
 }
 
 fn tcp_settings() -> TcpSettings {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess};
 
-use super::probe::{Probe, Stop};
+use super::probe::{Probe, Stop, name_at};
 use super::shape::Names;
 
 /// The elements of a list, which are all alike, or those of a tuple, which are not.
@@ -115,7 +115,7 @@ impl<'de> MapAccess<'de> for NamedFields<'_> {
             return Ok(None);
         };
         self.current = index;
-        seed.deserialize(StrDeserializer::new(self.names[index]))
+        seed.deserialize(StrDeserializer::new(name_at(self.names, index)?))
             .map(Some)
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 /// The shape of a value type cannot be told from its `Deserialize` impl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SchemaError {
+    /// Where it ended, such as `Product.attrs.value`.
     path: String,
     reason: Reason,
 }
@@ -23,11 +24,6 @@ pub(super) enum Reason {
 impl SchemaError {
     pub(super) fn new(path: String, reason: Reason) -> Self {
         Self { path, reason }
-    }
-
-    /// Where it ended, such as `Product.attrs.value`.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
     }
 }
 

@@ -3,6 +3,9 @@
 //! The numbers stand in `tests/golden/schema_fingerprints.txt`. Run this test with `TRICACHE_BLESS=1`
 //! to write them anew, and say in the changelog that all caches start cold.
 
+// Only the shapes of these types matter.
+#![allow(dead_code)]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};

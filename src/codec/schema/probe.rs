@@ -132,7 +132,7 @@ impl<'p> Probe<'p> {
         self.note(Shape::Leaf(name), None)?;
         let choice = self.choice(samples.len());
         *self.pass.last.borrow_mut() = Some(choice.clone());
-        visit(samples[self.chosen()]).inspect_err(|_| self.refuse(choice))
+        visit(samples[self.chosen().min(samples.len() - 1)]).inspect_err(|_| self.refuse(choice))
     }
 
     fn choice(&self, options: usize) -> Choice {
@@ -142,7 +142,8 @@ impl<'p> Probe<'p> {
         }
     }
 
-    /// Which of its choices this place takes; the walk keeps it below the number of options.
+    /// Which of its options this place takes. A type whose shape depends on a value may have other
+    /// options here than in the pass before, so this may be past the last.
     fn chosen(&self) -> usize {
         self.pass.choices.get(&self.at).copied().unwrap_or(0)
     }
@@ -324,8 +325,9 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     ) -> Result<V::Value, Stop> {
         self.container::<V>(Shape::Enum(name, variants))?;
         let index = self.variant(variants)?;
+        let variant = name_at(variants, index)?;
         visitor.visit_enum(VariantOf {
-            variant: variants[index],
+            variant,
             content: self.child(index),
         })
     }
@@ -354,6 +356,12 @@ impl<'de> VariantAccess<'de> for Probe<'_> {
         self.note(Shape::StructVariant(fields), None)?;
         self.fields(fields, visitor)
     }
+}
+
+/// The name of a field or variant, if this type still is the one that the path was made for.
+pub(super) fn name_at(names: Names, index: usize) -> Result<&'static str, Stop> {
+    let name = names.get(index).copied();
+    name.ok_or_else(|| Stop("its shape depends on a value".to_owned()))
 }
 
 impl fmt::Display for Stop {

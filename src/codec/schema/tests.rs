@@ -187,10 +187,9 @@ fn a_self_describing_part_is_named_by_its_path_with_the_ways_out() {
         attrs: HashMap<String, serde_json::Value>,
     }
 
-    let error = fingerprint::<Product>(false).unwrap_err();
+    let message = refusal::<Product>();
 
-    assert_eq!(error.path(), "Product.attrs.value");
-    let message = error.to_string();
+    assert!(message.contains("`Product.attrs.value`"), "{message}");
     for way_out in [".schema(1)", "another serde form", "codec"] {
         assert!(message.contains(way_out), "{message}");
     }
@@ -265,9 +264,9 @@ fn a_type_that_takes_no_sample_is_traced_where_nothing_stands_behind_it() {
     }
 
     assert!(fingerprint::<User>(false).is_ok());
-    let error = fingerprint::<(Password, String)>(false).unwrap_err();
-    assert_eq!(error.path(), "value.0");
-    assert!(error.to_string().contains("not the password"));
+    let message = refusal::<(Password, String)>();
+    assert!(message.contains("`value.0`"), "{message}");
+    assert!(message.contains("not the password"), "{message}");
 }
 
 #[derive(Deserialize)]
@@ -284,18 +283,48 @@ fn a_type_nested_too_deeply_is_refused() {
     assert!(error.to_string().contains("nested too deeply"));
 }
 
+/// A pair of itself has no value, and doubles at each level on the way to none.
 #[test]
-fn a_list_that_never_ends_is_refused_in_bounded_work() {
-    /// Each level is a type of its own only in name: it asks for itself without a name.
-    #[allow(dead_code)]
-    struct Endless(Box<Endless>);
+fn a_type_without_values_is_refused_in_bounded_work() {
+    struct Endless;
     impl<'de> Deserialize<'de> for Endless {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let (inner, _) = <(Box<Self>, Box<Self>)>::deserialize(deserializer)?;
-            Ok(Self(inner))
+            <(Self, Self)>::deserialize(deserializer).map(|_| Self)
         }
     }
 
-    let _ = fingerprint::<Endless>(false);
-    assert!(fingerprint::<(Endless, u8)>(false).is_err());
+    assert!(fingerprint::<Endless>(false).is_err());
+}
+
+/// What follows the first number depends on it, and the number depends on the pass.
+#[test]
+fn a_type_whose_shape_depends_on_a_value_ends_without_a_panic() {
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    enum Long {
+        A(u8),
+        B(u8),
+        C(Password),
+    }
+    #[derive(Deserialize)]
+    #[allow(dead_code)]
+    enum Short {
+        A(Password),
+    }
+    struct Fickle;
+    impl<'de> Deserialize<'de> for Fickle {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            thread_local!(static CALLS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
+            CALLS.set(CALLS.get() + 1);
+            match CALLS.get() % 3 {
+                0 => Short::deserialize(deserializer).map(|_| Self),
+                1 => Long::deserialize(deserializer).map(|_| Self),
+                _ => u8::deserialize(deserializer).map(|_| Self),
+            }
+        }
+    }
+
+    for _ in 0..10 {
+        let _ = fingerprint::<(Fickle, Fickle, u8)>(false);
+    }
 }

@@ -28,7 +28,7 @@ pub(super) fn walk<V: DeserializeOwned>(human_readable: bool) -> Result<Graph, S
     let mut walk = Walk::new(human_readable);
     while let Some(path) = walk.queue.pop_front() {
         let found = walk.find::<V>(&path)?;
-        walk.add(path, found)?;
+        walk.add(&path, found)?;
     }
     Ok(Graph { nodes: walk.nodes })
 }
@@ -117,15 +117,15 @@ impl Walk {
         Ok(())
     }
 
-    fn add(&mut self, path: Path, found: Found) -> Result<(), SchemaError> {
+    fn add(&mut self, path: &[usize], found: Found) -> Result<(), SchemaError> {
         if found.shape == Shape::SelfDescribing {
-            return Err(self.error(&path, Reason::SelfDescribing));
+            return Err(self.error(path, Reason::SelfDescribing));
         }
-        let id = match self.met_before(&path, found) {
+        let id = match self.met_before(path, found) {
             Some(id) => id,
-            None => self.add_node(&path, found),
+            None => self.add_node(path, found),
         };
-        if let [way @ .., child] = path.as_slice() {
+        if let [way @ .., child] = path {
             let parent = self.nodes_on(way).last().copied().unwrap_or(0);
             self.nodes[parent].children[*child] = id;
         }
