@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! $ cargo run --example quickstart
-//! 1999 cents, loaded
-//! 1999 cents, local_hit
-//! 2499 cents, loaded
-//! 2499 cents, local_hit
+//! 1999 cents; loads so far: 1
+//! 1999 cents; loads so far: 1
+//! 2499 cents; loads so far: 2
+//! 2499 cents; loads so far: 2
 //! ```
 
 use std::{
@@ -22,23 +22,21 @@ static DATABASE: AtomicU64 = AtomicU64::new(1999); // what product 42 costs; sta
 async fn main() -> Result<(), Error> {
     let tiers = Tiers::builder("shop").build().await?;
     let prices = tiers.cache::<u64, u64>("price", Policy::ttl(Duration::from_secs(600)))?;
-    let price = async || {
+    let show = async || {
         let load = |_| async { Ok::<_, Infallible>(DATABASE.load(SeqCst)) }; // runs on a miss
-        prices.get_or_load(&42, load).await
+        let price = prices.get_or_load(&42, load).await?;
+        let loads = tiers.report().counters().loads;
+        println!("{} cents; loads so far: {loads}", *price);
+        Ok::<_, Error>(())
     };
 
-    for _ in 0..2 {
-        let price = price().await?;
-        println!("{} cents, {}", *price, price.outcome().as_str());
-    }
-
+    show().await?;
+    show().await?;
     DATABASE.store(2499, SeqCst); // commit first,
     prices.invalidate(&42).await?; // then invalidate: every tier of every instance
+    show().await?;
+    show().await?;
 
-    for _ in 0..2 {
-        let price = price().await?;
-        println!("{} cents, {}", *price, price.outcome().as_str());
-    }
     tiers.shutdown(Duration::from_secs(1)).await;
     Ok(())
 }

@@ -27,6 +27,8 @@ use tokio::{
 pub(crate) struct Engine {
     pub(crate) layout: Layout,
     pub(crate) remote: Arc<Remote>,
+    /// How long a call to the remote tier may take.
+    pub(crate) remote_limit: Duration,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) audience: Arc<Audience>,
     pub(crate) sender: Sender,
@@ -53,6 +55,7 @@ pub(crate) struct Protections {
 pub(crate) struct Parts {
     pub(crate) layout: Layout,
     pub(crate) remote: Remote,
+    pub(crate) remote_limit: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) heartbeat: Duration,
     pub(crate) protections: Protections,
@@ -96,6 +99,7 @@ impl Engine {
         let engine = Arc::new(Self {
             layout: parts.layout,
             remote: Arc::clone(&remote),
+            remote_limit: parts.remote_limit,
             proofs,
             audience,
             sender: sender.clone(),

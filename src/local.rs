@@ -70,9 +70,7 @@ impl<V: Send + Sync + 'static> Local<V> {
 
     /// The entry under `hash`, if it is this key's.
     pub(crate) fn get(&self, hash: u64, key: &[u8]) -> Option<Arc<Entry<V>>> {
-        self.entries
-            .get(&hash)
-            .filter(|entry| entry.key.as_bytes() == key)
+        self.entries.get(&hash).filter(|entry| entry.is_of(key))
     }
 
     /// Notes what is known of the key now. `gap` is the gap generation of its bucket, read before.
@@ -238,7 +236,7 @@ mod tests {
             deadline: 1000,
         };
         Arc::new(Entry::new(
-            "k",
+            b"k",
             version,
             Some(generation(version)),
             lifetime,
@@ -335,7 +333,7 @@ mod tests {
         let local = Local::new(10_000, Duration::from_secs(60), 1, true);
         for hash in 0..1000 {
             let mut big = Entry::new(
-                "k",
+                b"k",
                 hash,
                 None,
                 Lifetime {

@@ -166,7 +166,7 @@ impl TiersBuilder {
         self
     }
 
-    /// Starts although Redis does not answer: reads go to the store until it does. Default: false, that is an error.
+    /// Starts although Redis does not answer within a second: reads go to the store until it does. Default: false, that is an error.
     pub fn start_without_redis(mut self, yes: bool) -> Self {
         self.start_without_redis = yes;
         self
@@ -218,42 +218,44 @@ impl TiersBuilder {
         )?;
         check_range("heartbeat", self.heartbeat, Duration::from_millis(10))?;
         let layout = Layout::new(namespace, BUCKETS);
-        let remote = match &self.place {
-            Place::Hub(hub) => Remote::Memory(hub.attach(namespace, layout.clone())),
+        let (remote, answers) = match &self.place {
+            Place::Hub(hub) => (Remote::Memory(hub.attach(namespace, layout.clone())), true),
             Place::Redis(url) => self.redis_remote(url, &layout).await?,
         };
-        let (clock, heartbeat, protections) = (self.clock, self.heartbeat, self.protections);
-        let (engine, mut ready) = Engine::start(Parts {
+        if !answers {
+            tracing::warn!("started without redis: reads go to the store");
+        }
+        let (engine, ready) = Engine::start(Parts {
             layout,
             remote,
-            clock,
-            heartbeat,
-            protections,
+            remote_limit: self.remote_timeout,
+            clock: self.clock,
+            heartbeat: self.heartbeat,
+            protections: self.protections,
         });
-        let wait = until_ready(&mut ready);
-        match timeout(START, wait).await {
-            Ok(()) => {}
-            Err(_) if self.start_without_redis => {
-                tracing::warn!("started without redis: reads go to the store")
-            }
-            Err(_) => {
-                engine.shutdown(Duration::ZERO).await;
-                return Err(Error::unavailable(
-                    "subscribe to the feed of the remote tier",
-                    None,
-                ));
-            }
+        if answers && timeout(START, until_ready(ready)).await.is_err() {
+            engine.shutdown(Duration::ZERO).await;
+            return Err(Error::unavailable(
+                "subscribe to the feed of the remote tier",
+                None,
+            ));
         }
         Ok(Tiers { engine })
     }
 
-    async fn redis_remote(&self, url: &str, layout: &Layout) -> Result<Remote, Error> {
+    /// The remote tier in Redis, and whether it answers.
+    async fn redis_remote(&self, url: &str, layout: &Layout) -> Result<(Remote, bool), Error> {
         let redis = RedisRemote::new(url, layout.clone(), self.remote_timeout)?;
-        match redis.check_server(START).await {
-            Err(error) if error.is_unavailable() && self.start_without_redis => {}
-            checked => checked?,
-        }
-        Ok(Remote::Redis(redis))
+        let limit = if self.start_without_redis {
+            START_WITHOUT
+        } else {
+            START
+        };
+        let answers = match redis.check_server(limit).await {
+            Err(error) if error.is_unavailable() && self.start_without_redis => false,
+            checked => checked.map(|()| true)?,
+        };
+        Ok((Remote::Redis(redis), answers))
     }
 }
 
@@ -266,7 +268,7 @@ impl fmt::Debug for TiersBuilder {
     }
 }
 
-async fn until_ready(ready: &mut watch::Receiver<Ready>) {
+async fn until_ready(mut ready: watch::Receiver<Ready>) {
     // The sender lives in a task of the engine; where it ends, the limit around this does.
     if ready
         .wait_for(|ready| ready.subscribed && ready.beaten)
@@ -343,6 +345,7 @@ where
             remote: Arc::clone(&engine.remote),
             clock: Arc::clone(&engine.clock),
             server_time: Arc::clone(&engine.server_time),
+            remote_limit: crate::model::millis(engine.remote_limit),
             observer: Arc::clone(&engine.observer),
             large: false.into(),
             told: false.into(),
@@ -457,4 +460,6 @@ impl Drained {
 const BUCKETS: u16 = 64;
 /// How long a start waits for the remote tier.
 const START: Duration = Duration::from_secs(5);
+/// How long a start waits for a Redis that it can do without.
+const START_WITHOUT: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);

@@ -9,8 +9,8 @@ use crate::{
     error::{BoxError, Error},
     feed::{Listener, Proof},
     load::{
-        Acquired, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, acquire, panic_message,
-        run, waits_for,
+        Acquired, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, acquire, give_back,
+        panic_message, run, waits_for,
     },
     local::Ticket,
     model::{Address, CacheKey, EntityName, Entry, RenderedKey},
@@ -54,36 +54,24 @@ impl<V: Send + Sync + 'static> Core<V> {
         RenderedKey::new(key, self.shelf.name.seed)
     }
 
-    /// The proven local value: no lock but moka's, no allocation.
+    /// The local value, if it may be served without asking: no lock but moka's, no allocation.
     pub(super) fn from_local(&self, key: &RenderedKey) -> Option<Cached<V>> {
         let now = self.shelf.now();
         let proof = self.engine.proofs.read(self.shelf.bucket(key));
         let entry = self.shelf.local.get(key.hash(), key.bytes())?;
-        is_proven(&entry, proof, now).then(|| self.answer(key, entry, now, Outcome::LocalHit))
-    }
-
-    /// The local value while Redis cannot be asked, within its local TTL.
-    pub(super) fn unproven_while_away(&self, at: &Address) -> Option<Cached<V>> {
-        let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
-        let now = self.shelf.now();
-        let unprovable = entry.generation.is_none() || !self.engine.remote.is_up();
-        (unprovable && entry.is_fresh(now))
-            .then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
+        self.serve(key, entry, proof, now)
     }
 
     /// A value from this process or Redis, for a read that does not load.
     pub(super) async fn find(&self, at: &Address) -> Option<Cached<V>> {
-        let (ticket, held) = self.look(at);
-        if let Some(hit) = self.unproven_while_away(at) {
-            return Some(hit);
-        }
+        let known = self.look(at);
         if self.engine.journal().holds(at.id) {
             return None;
         }
-        match self.ask(at, held, ticket).await {
+        match self.ask(at, known.held, known.ticket).await {
             Ok(Asked::Hit(hit)) => Some(hit),
             Ok(Asked::Miss { .. }) => None,
-            Err(_) => self.unproven_while_away(at),
+            Err(error) => self.without_remote(at, &error),
         }
     }
 
@@ -96,9 +84,10 @@ impl<V: Send + Sync + 'static> Core<V> {
         E: Into<BoxError> + 'static,
     {
         loop {
+            let now = self.shelf.now();
             match self
                 .flights
-                .join(&at.key, at.id.bucket, self.shelf.now(), self.joinable(at))
+                .join(&at.key, at.id.bucket, now, self.joinable(at, now))
             {
                 Role::Lead(permit) => return self.lead(at, permit, load).await,
                 Role::Follow(flight) => {
@@ -140,6 +129,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             Ok(loader) => loader,
             Err(panic) => {
                 let error = Error::panicked(panic_message(&*panic));
+                give_back(Arc::clone(&self.shelf), at.clone(), grant).await;
                 permit.complete(Err(error.clone()));
                 return Err(error);
             }
@@ -161,47 +151,59 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// Everything before the loader: this process again, Redis, the lease.
     async fn prepare(&self, at: &Address, permit: &Permit<V>) -> Prepared<V> {
-        let (ticket, held) = self.look(at);
-        if let Some(hit) = self.from_local(&at.key) {
+        let known = self.look(at);
+        let ticket = known.ticket;
+        if let Some(hit) = known
+            .held
+            .clone()
+            .and_then(|entry| self.serve(&at.key, entry, known.proof, self.shelf.now()))
+        {
             return Prepared::Hit(hit);
         }
         if self.engine.journal().holds(at.id) {
             return Prepared::Load(Grant::Alone(ticket));
         }
-        let discard = match self.ask(at, held, ticket).await {
+        let prepared = match self.ask(at, known.held, ticket).await {
             Ok(Asked::Hit(hit)) => return Prepared::Hit(hit),
-            Ok(Asked::Miss { discard }) => discard,
-            Err(error) => return self.without_remote(at, ticket, &error),
+            Ok(Asked::Miss { discard }) => self.lease(at, permit, discard).await,
+            Err(error) => Err(error),
         };
-        let (ticket_now, seen) = (
-            || self.look(at).0,
-            |head: &_| self.engine.seen(at.id.bucket, Some(*head)),
-        );
-        match acquire(&self.shelf, at, discard, permit.flight(), ticket_now, seen).await {
-            Ok(Acquired::Value(entry, ticket)) => Prepared::Hit(self.take(at, entry, ticket)),
-            Ok(Acquired::Load(leased)) => Prepared::Load(Grant::Leased(leased)),
-            Err(error) => self.without_remote(at, ticket, &error),
-        }
+        prepared.unwrap_or_else(|error| match self.without_remote(at, &error) {
+            Some(hit) => Prepared::Hit(hit),
+            None => Prepared::Load(Grant::Alone(ticket)),
+        })
     }
 
-    /// Redis did not answer: the local value within its local TTL, or the store.
-    fn without_remote(&self, at: &Address, ticket: Ticket, error: &RemoteError) -> Prepared<V> {
-        if !matches!(error, RemoteError::Away) {
+    async fn lease(
+        &self,
+        at: &Address,
+        permit: &Permit<V>,
+        discard: bool,
+    ) -> Result<Prepared<V>, RemoteError> {
+        let ticket = || {
+            let ticket = self.ticket(at);
+            // In this order: an invalidation stands in the journal before it touches the ticket's cell.
+            (!self.engine.journal().holds(at.id)).then_some(ticket)
+        };
+        let seen = |head: &_| self.engine.seen(at.id.bucket, Some(*head));
+        Ok(
+            match acquire(&self.shelf, at, discard, permit.flight(), ticket, seen).await? {
+                Acquired::Value(entry, ticket) => Prepared::Hit(self.take(at, entry, ticket)),
+                Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased)),
+            },
+        )
+    }
+
+    /// Redis did not answer: the local value within its local TTL, if there is one.
+    fn without_remote(&self, at: &Address, error: &RemoteError) -> Option<Cached<V>> {
+        if !matches!(error, RemoteError::Away | RemoteError::Doubted) {
             self.shelf.observer.note(Decision::RemoteError);
             tracing::debug!(%error, "redis did not answer a read");
         }
-        match self.unproven(at) {
-            Some(hit) => Prepared::Hit(hit),
-            None => Prepared::Load(Grant::Alone(ticket)),
-        }
-    }
-
-    fn unproven(&self, at: &Address) -> Option<Cached<V>> {
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let now = self.shelf.now();
-        entry
-            .is_fresh(now)
-            .then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
+        let fresh = entry.is_fresh(now);
+        fresh.then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
     }
 
     /// Asks Redis: whether the version of what is held here still counts, else for the value.
@@ -211,16 +213,12 @@ impl<V: Send + Sync + 'static> Core<V> {
         held: Option<Arc<Entry<V>>>,
         ticket: Ticket,
     ) -> Result<Asked<V>, RemoteError> {
-        if let Some(entry) = held {
+        if let Some(entry) = held.filter(|entry| entry.generation.is_some()) {
             if self.is_current(at, &entry).await? {
                 let now = self.shelf.now();
                 self.shelf.renew(at.id, &entry, ticket, now);
-                return Ok(Asked::Hit(self.answer(
-                    &at.key,
-                    entry,
-                    now,
-                    Outcome::LocalRevalidated,
-                )));
+                let hit = self.answer(&at.key, entry, now, Outcome::LocalRevalidated);
+                return Ok(Asked::Hit(hit));
             }
             self.shelf.local.remove(at.id, &entry);
         }
@@ -239,20 +237,46 @@ impl<V: Send + Sync + 'static> Core<V> {
         Ok(entry.generation.is_some() && snapshot.generation() == entry.generation)
     }
 
-    /// What this process knows, before anybody else is asked: the ticket first, then the entry.
-    pub(super) fn look(&self, at: &Address) -> (Ticket, Option<Arc<Entry<V>>>) {
-        let gap = self.engine.proofs.read(at.id.bucket).gap;
-        let ticket = self.shelf.local.ticket(at.id, gap);
-        let alive = |entry: &Arc<Entry<V>>| {
-            entry.generation.is_some() && !entry.lifetime.is_over(self.shelf.now())
-        };
-        (
+    /// What this process was told of the key so far; to be taken before anything is asked.
+    pub(super) fn ticket(&self, at: &Address) -> Ticket {
+        self.shelf
+            .local
+            .ticket(at.id, self.engine.proofs.read(at.id.bucket).gap)
+    }
+
+    /// What this process knows, before anybody else is asked: proof and ticket first, then the entry.
+    fn look(&self, at: &Address) -> Known<V> {
+        let proof = self.engine.proofs.read(at.id.bucket);
+        let ticket = self.shelf.local.ticket(at.id, proof.gap);
+        let held = self.shelf.local.get(at.id.hash, at.key.bytes());
+        let held = held.filter(|entry| !entry.lifetime.is_over(self.shelf.now()));
+        Known {
+            proof,
             ticket,
-            self.shelf
-                .local
-                .get(at.id.hash, at.key.bytes())
-                .filter(alive),
-        )
+            held,
+        }
+    }
+
+    /// Answers with a local value that is proven, or that nobody could prove at present.
+    fn serve(
+        &self,
+        key: &RenderedKey,
+        entry: Arc<Entry<V>>,
+        proof: Proof,
+        now: u64,
+    ) -> Option<Cached<V>> {
+        if !entry.is_fresh(now) {
+            return None;
+        }
+        let outcome =
+            if entry.generation.is_some() && proof.is_live(now) && entry.gap() == proof.gap {
+                Outcome::LocalHit
+            } else if entry.generation.is_none() || !self.engine.remote.is_up() {
+                Outcome::LocalUnproven
+            } else {
+                return None;
+            };
+        Some(self.answer(key, entry, now, outcome))
     }
 
     /// Copies a value from Redis into this process, and answers it.
@@ -281,7 +305,12 @@ impl<V: Send + Sync + 'static> Core<V> {
                 self.shelf.observer.answered(cached.outcome());
                 self.record(&at.key, cached.entry());
             }
-            Err(_) => self.shelf.observer.note(Decision::Failed),
+            Err(error) => {
+                if error.is_absent() {
+                    self.record_absent(at);
+                }
+                self.shelf.observer.note(Decision::Failed);
+            }
         }
         answer
     }
@@ -291,8 +320,12 @@ impl<V: Send + Sync + 'static> Core<V> {
         RequestScope::record(name, &self.shelf.clock, entry.lifetime.deadline);
     }
 
-    fn joinable(&self, at: &Address) -> Joinable {
-        let now = self.shelf.now();
+    /// What does not exist may begin to at any time: a page that shows so must not live on anywhere.
+    fn record_absent(&self, at: &Address) {
+        RequestScope::record(|| at.name(), &self.shelf.clock, self.shelf.now());
+    }
+
+    fn joinable(&self, at: &Address, now: u64) -> Joinable {
         let live = self.engine.proofs.read(at.id.bucket).is_live(now);
         Joinable {
             live,
@@ -317,9 +350,9 @@ enum Asked<V> {
     },
 }
 
-fn is_proven<V>(entry: &Entry<V>, proof: Proof, now: u64) -> bool {
-    proof.is_live(now)
-        && entry.gap() == proof.gap
-        && entry.is_fresh(now)
-        && entry.generation.is_some()
+/// What this process knows of a key.
+struct Known<V> {
+    proof: Proof,
+    ticket: Ticket,
+    held: Option<Arc<Entry<V>>>,
 }

@@ -116,9 +116,6 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
             return Ok(hit);
         }
         let at = self.core.shelf.address(rendered);
-        if let Some(hit) = self.core.unproven_while_away(&at) {
-            return Ok(hit);
-        }
         self.core
             .fly(&at, || load(LoadContext::new(key.to_owned())))
             .await

@@ -54,7 +54,10 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// Stores an inserted value under the version that its own bump gave: refused once another bump came.
     async fn fill_inserted(&self, at: &Address, value: V, generation: Generation) {
-        let ticket = self.look(at).0;
+        let ticket = self.ticket(at);
+        if self.engine.journal().holds(at.id) {
+            return;
+        }
         let Some(birth) = self.shelf.server_time.to_server(self.shelf.now()) else {
             return;
         };
@@ -76,7 +79,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         };
         match self.shelf.remote.fill(at, fill).await {
             Ok(Filled::Stored) => self.shelf.put(at.id, &entry, ticket, self.shelf.now()),
-            Ok(_) => self.shelf.observer.note(Decision::StaleFill),
+            Ok(Filled::Stale) => self.shelf.observer.note(Decision::StaleFill),
+            Ok(Filled::Expired) => {}
             Err(error) => tracing::debug!(%error, "an inserted value could not be stored"),
         }
     }

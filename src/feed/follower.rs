@@ -133,7 +133,11 @@ impl Following {
                 self.parts.observer.note(Decision::Event);
             }
             Link::Known => {}
-            Link::Fence => self.gap(bucket, Some(head_of(event))),
+            Link::Fence => {
+                self.gap(bucket, Some(head_of(event)));
+                // The first use of a bucket, most often: its entries need not ask until the next heartbeat.
+                self.parts.beat_now.notify_one();
+            }
             Link::Broken => self.resync(bucket).await,
         }
     }

@@ -33,31 +33,42 @@ pub(crate) struct Leased {
 
 /// Asks for the right to load, waiting for who has it.
 ///
-/// `ticket` is called before each question, `seen` with the head that each answer carries.
+/// `ticket` is called before each question, and answers none if Redis is not to be believed; `seen` is called with the
+/// head that each answer carries.
 ///
 /// # Cancel safety
-/// A lease taken is not given back when this is dropped between taking it and the load; it then ends by itself.
+/// Dropped before it answers, it gives the lease back, if it has got it.
 pub(crate) async fn acquire<V: Send + Sync + 'static>(
-    shelf: &Shelf<V>,
+    shelf: &Arc<Shelf<V>>,
     at: &Address,
     mut discard: bool,
     flight: &Flight<V>,
-    ticket: impl Fn() -> Ticket,
+    ticket: impl Fn() -> Option<Ticket>,
     seen: impl Fn(&Head),
 ) -> Result<Acquired<V>, RemoteError> {
     let token = fastrand::u64(1..u64::MAX);
+    let mut asked = Asked {
+        shelf,
+        at,
+        token,
+        open: false,
+    };
     let patience = Instant::now() + PATIENCE;
     let mut followed: Option<Version> = None;
     let mut pause = FIRST_LOOK;
     loop {
-        let ticket = ticket();
+        let ticket = ticket().ok_or(RemoteError::Doubted)?;
         let open = Open {
             token,
             lease: LEASE,
             pointer_ttl: shelf.policy.pointer_ttl(),
+            until: shelf.open_until(),
             discard,
         };
+        asked.open = true;
+        // An error leaves it open: what was not answered in time may have been done.
         let opened = shelf.remote.open(at, open).await?;
+        asked.open = false;
         seen(&opened.head);
         let leased = |token| {
             Acquired::Load(Leased {
@@ -89,6 +100,24 @@ pub(crate) async fn acquire<V: Send + Sync + 'static>(
                 let _ = timeout(jittered(pause), flight.woken()).await;
                 pause = (pause * 2).min(LAST_LOOK);
             }
+        }
+    }
+}
+
+/// A question under way: dropped in the middle, the answer may be a lease that nobody would use.
+struct Asked<'a, V: Send + Sync + 'static> {
+    shelf: &'a Arc<Shelf<V>>,
+    at: &'a Address,
+    token: u64,
+    open: bool,
+}
+
+impl<V: Send + Sync + 'static> Drop for Asked<'_, V> {
+    fn drop(&mut self) {
+        if self.open {
+            let (shelf, at, token) = (Arc::clone(self.shelf), self.at.clone(), self.token);
+            // The question went first on the same connection, so this finds what it took. It ends by itself otherwise.
+            tokio::spawn(async move { shelf.remote.release(&at, token).await });
         }
     }
 }

@@ -16,6 +16,6 @@ pub(crate) use self::{
     circle::{Circles, waits_for},
     flight::{Flights, Joinable, Permit, Role},
     lease::{Acquired, acquire},
-    run::{Grant, message as panic_message, run},
+    run::{Grant, give_back, message as panic_message, run},
     shelf::Shelf,
 };

@@ -56,7 +56,32 @@ pub(crate) async fn run<V, R, E>(
         began: crate::model::millis(began),
         micros: took.as_micros(),
     };
-    permit.complete(load.settle(grant, answer).await);
+    // A codec of the user's, or a `Serialize` of the value's, may panic too.
+    let settled = AssertUnwindSafe(load.settle(grant, answer))
+        .catch_unwind()
+        .await;
+    permit.complete(settled.unwrap_or_else(|panic| Err(Error::panicked(message(&*panic)))));
+}
+
+/// Gives back the right to load, unused.
+pub(crate) async fn give_back<V: Send + Sync + 'static>(
+    shelf: Arc<Shelf<V>>,
+    at: Address,
+    grant: Grant,
+) {
+    if let Grant::Leased(Leased {
+        token: Some(token), ..
+    }) = grant
+    {
+        release(&shelf, &at, token).await;
+    }
+}
+
+async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token: u64) {
+    if let Err(error) = shelf.remote.release(at, token).await {
+        // It ends by itself; those who wait look again until it does.
+        tracing::debug!(%error, "a lease could not be released");
+    }
 }
 
 /// A load that has ended.
@@ -113,7 +138,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                             .unstored(self.at, value, Some(generation), lifetime),
                     );
                 self.shelf
-                    .put(self.at.id, &entry, leased.ticket, self.shelf.now());
+                    .put(self.at.id, &entry, leased.ticket, self.began);
                 entry
             }
         }
@@ -150,18 +175,18 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 tracing::debug!(%error, "a value could not be stored");
                 // The version was Redis' own, so a later look can prove it.
                 self.shelf
-                    .put(self.at.id, &entry, leased.ticket, self.shelf.now());
+                    .put(self.at.id, &entry, leased.ticket, self.began);
             }
         }
         entry
     }
 
+    /// For as long as the load was begun at most a second ago: nothing tells of an invalidation meanwhile.
     fn keep_unproven(&self, value: V, ticket: Ticket) -> Arc<Entry<V>> {
-        let now = self.shelf.now();
-        let ttl = GUTTER.min(crate::model::millis(self.shelf.policy.ttl));
+        let ttl = GUTTER.min(self.shelf.policy.local_ttl_millis());
         let lifetime = Lifetime {
             born: self.began,
-            deadline: now + ttl,
+            deadline: self.began + ttl,
         };
         let entry = Arc::new(self.shelf.unstored(self.at, value, None, lifetime));
         self.shelf.put_unproven(self.at.id, &entry, ticket);
@@ -190,10 +215,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
 
     async fn release(&self, token: Option<u64>) {
         if let Some(token) = token {
-            if let Err(error) = self.shelf.remote.release(self.at, token).await {
-                // It ends by itself; those who wait look again until it does.
-                tracing::debug!(%error, "a lease could not be released");
-            }
+            release(self.shelf, self.at, token).await;
         }
     }
 

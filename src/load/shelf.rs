@@ -27,6 +27,8 @@ pub(crate) struct Shelf<V> {
     pub(crate) remote: Arc<Remote>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) server_time: Arc<ServerTime>,
+    /// How long a call to Redis may take, in ms.
+    pub(crate) remote_limit: u64,
     pub(crate) observer: Arc<Observer>,
     /// Whether some value was too big for the connection of the small ones.
     pub(crate) large: AtomicBool,
@@ -98,7 +100,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             epoch: Epoch(opened.header.epoch),
             version: Version(opened.header.version),
         };
-        let mut entry = Entry::new(at.key.as_str(), value, Some(generation), lifetime);
+        let mut entry = Entry::new(at.key.bytes(), value, Some(generation), lifetime);
         entry.content_id = Some(opened.content_id);
         entry.weight = weight(at, opened.body.len());
         Ok(Some(Arc::new(entry)))
@@ -135,6 +137,12 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         })
     }
 
+    /// Until when an answer to a question of now is of use, in Redis ms.
+    pub(crate) fn open_until(&self) -> u64 {
+        let limit = self.now() + self.remote_limit;
+        self.server_time.to_server(limit).unwrap_or(u64::MAX >> 12)
+    }
+
     /// Times of Redis on this node's clock.
     pub(crate) fn lifetime(&self, birth: u64, deadline: u64) -> Option<Lifetime> {
         Some(Lifetime {
@@ -143,9 +151,9 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         })
     }
 
-    /// Puts an entry that Redis has just proven, unless its key was touched since the ticket.
-    pub(crate) fn put(&self, id: EntityId, entry: &Arc<Entry<V>>, ticket: Ticket, now: u64) {
-        entry.prove(now + self.policy.jittered_local_ttl(), ticket.gap);
+    /// Puts an entry that Redis proved at `proven`, unless its key was touched since the ticket.
+    pub(crate) fn put(&self, id: EntityId, entry: &Arc<Entry<V>>, ticket: Ticket, proven: u64) {
+        entry.prove(proven + self.policy.jittered_local_ttl(), ticket.gap);
         self.admit(id, entry, ticket);
     }
 
@@ -175,7 +183,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         lifetime: Lifetime,
         sealed: &Sealed,
     ) -> Arc<Entry<V>> {
-        let mut entry = Entry::new(at.key.as_str(), value, Some(generation), lifetime);
+        let mut entry = Entry::new(at.key.bytes(), value, Some(generation), lifetime);
         entry.content_id = Some(sealed.content_id);
         entry.weight = weight(at, sealed.body_len);
         Arc::new(entry)
@@ -190,7 +198,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         lifetime: Lifetime,
     ) -> Entry<V> {
         let bytes = (self.weigh)(&value).unwrap_or(size_of::<V>());
-        let mut entry = Entry::new(at.key.as_str(), value, generation, lifetime);
+        let mut entry = Entry::new(at.key.bytes(), value, generation, lifetime);
         entry.weight = weight(at, bytes);
         entry
     }
@@ -199,12 +207,12 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     pub(crate) fn tell_of_unstorable(&self, error: &EncodeError) {
         self.observer.note(Decision::NotStored);
         if !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                cache = self.name.as_str(),
-                %error,
-                "values of this cache cannot be encoded and stay in this process: \
-                 remove `skip_serializing_if` from the type, or choose a codec that writes field names"
-            );
+            let ways_out = if error.is_skipped_field() {
+                "remove `skip_serializing_if` from the type, or choose a codec that writes field names"
+            } else {
+                "choose another type or another codec"
+            };
+            tracing::warn!(cache = self.name.as_str(), %error, ways_out, "values of this cache stay in this process");
         }
     }
 

@@ -139,7 +139,12 @@ impl Policy {
 
     /// The local TTL in milliseconds, shortened at random.
     pub(crate) fn jittered_local_ttl(&self) -> u64 {
-        self.shortened(millis(self.local_ttl_or_default()))
+        self.shortened(self.local_ttl_millis())
+    }
+
+    /// The local TTL in milliseconds.
+    pub(crate) fn local_ttl_millis(&self) -> u64 {
+        millis(self.local_ttl_or_default())
     }
 
     /// How long a pointer must outlive the start of a fill, in milliseconds: longer than anything it speaks for.

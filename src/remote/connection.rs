@@ -18,7 +18,10 @@ use std::{
     sync::{PoisonError, RwLock},
     time::Duration,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 
 /// The connections of one `Tiers` to its Redis.
 pub(super) struct Connections {
@@ -70,11 +73,21 @@ impl Connections {
 
     /// Sends one command, unless Redis is away.
     pub(super) async fn send(&self, class: Class, command: &Cmd) -> Result<Value, RemoteError> {
+        self.send_since(class, command, Instant::now()).await
+    }
+
+    /// Sends one command that was asked for at `since`, from where its limit counts.
+    pub(super) async fn send_since(
+        &self,
+        class: Class,
+        command: &Cmd,
+        since: Instant,
+    ) -> Result<Value, RemoteError> {
         self.check_up()?;
         let mut manager = self.manager(class);
         // An error of the server comes as a value.
         let call = async { manager.send_packed_command(command).await?.extract_error() };
-        self.judge(self.limited(class, call).await)
+        self.judge(self.limited(class, since, call).await)
     }
 
     /// Sends a pipeline, also while Redis is away: this is the probe that finds it back.
@@ -86,7 +99,7 @@ impl Connections {
         let mut manager = self.manager(Class::Small);
         let call =
             async { without_errors(manager.send_packed_commands(pipeline, 0, replies).await?) };
-        let answer = self.limited(Class::Small, call).await;
+        let answer = self.limited(Class::Small, Instant::now(), call).await;
         if answer.is_ok() && self.breaker.probed() {
             tracing::info!("redis answers");
         }
@@ -104,7 +117,7 @@ impl Connections {
                 .await?;
             without_errors(replies)
         };
-        self.judge(self.limited(Class::Small, call).await)
+        self.judge(self.limited(Class::Small, Instant::now(), call).await)
     }
 
     /// A connection that pushes to `sink`, for the subscriber.
@@ -136,13 +149,14 @@ impl Connections {
     async fn limited<T>(
         &self,
         class: Class,
+        since: Instant,
         call: impl Future<Output = Result<T, RedisError>>,
     ) -> Result<T, RemoteError> {
         let limit = match class {
             Class::Small => self.limit,
             Class::Large => self.limit * LARGE_FACTOR,
         };
-        match timeout(limit, call).await {
+        match timeout_at(since + limit, call).await {
             Ok(answer) => answer.map_err(RemoteError::Failed),
             Err(_) => Err(RemoteError::Timeout),
         }
@@ -226,7 +240,7 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
                 || error.is_unrecoverable_error()
                 || error.kind() == loading
         }
-        RemoteError::Away | RemoteError::Nonsense(_) => false,
+        RemoteError::Away | RemoteError::Doubted | RemoteError::Nonsense(_) => false,
     }
 }
 

@@ -3,107 +3,115 @@
 //! `tc1:{namespace:bucket}:kind:…`: the format first, then the hash tag that keeps a bucket in one slot.
 
 use crate::model::Address;
+use smallvec::SmallVec;
+use std::{ops::Deref, sync::Arc};
 
 /// The buckets of a namespace: slices of the key space with a feed each, and one more for all tags.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
-    namespace: Box<str>,
-    buckets: u16,
+    /// `tc1:{shop:7}:` for each bucket; the tag bucket comes last.
+    prefixes: Arc<[Box<str>]>,
 }
 
-/// The keys of one entity.
+/// A key of Redis, built without allocating where it is of usual length.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
-    pub(super) control: String,
-    pub(super) pointer: String,
-    pub(super) value: String,
-}
+pub(super) struct Name(SmallVec<[u8; 128]>);
 
 impl Layout {
     pub(crate) fn new(namespace: &str, buckets: u16) -> Self {
+        let numbered = (0..buckets).map(|bucket| format!("tc1:{{{namespace}:{bucket}}}:"));
+        let tags = std::iter::once(format!("tc1:{{{namespace}:tags}}:"));
         Self {
-            namespace: namespace.into(),
-            buckets,
+            prefixes: numbered.chain(tags).map(String::into_boxed_str).collect(),
         }
     }
 
     /// Buckets that hold entities. The tag bucket's number is the next one.
     pub(crate) fn buckets(&self) -> u16 {
-        self.buckets
+        self.feeds() - 1
     }
 
     /// All feeds: those of the entities' buckets, then the tag bucket's.
     pub(crate) fn feeds(&self) -> u16 {
-        self.buckets + 1
+        // Made from a `u16` and one.
+        self.prefixes.len() as u16
     }
 
     /// Epoch, position and owner of a bucket. No TTL: an evicted one would empty the bucket.
-    pub(super) fn control(&self, bucket: u16) -> String {
-        self.record(bucket, "c")
+    pub(super) fn control(&self, bucket: u16) -> Name {
+        self.record(bucket, b"c")
     }
 
     /// The last events of a bucket, a stream. No TTL, bounded in length.
-    pub(super) fn log(&self, bucket: u16) -> String {
-        self.record(bucket, "l")
+    pub(super) fn log(&self, bucket: u16) -> Name {
+        self.record(bucket, b"l")
     }
 
     /// The channel on which a bucket's events are pushed.
-    pub(super) fn channel(&self, bucket: u16) -> String {
-        self.record(bucket, "f")
-    }
-
-    pub(super) fn names(&self, at: &Address) -> Names {
-        Names {
-            control: self.control(at.id.bucket),
-            pointer: self.pointer(at),
-            value: self.value(at),
-        }
+    pub(super) fn channel(&self, bucket: u16) -> Name {
+        self.record(bucket, b"f")
     }
 
     /// The version of an entity, whatever the type of its value. TTL: the longest of its values' and more.
-    pub(super) fn pointer(&self, at: &Address) -> String {
-        format!(
-            "{}p:{}/{}",
-            self.prefix(at.id.bucket),
-            at.cache.as_str(),
-            at.key.short()
-        )
+    pub(super) fn pointer(&self, at: &Address) -> Name {
+        self.entity(at, b"p:")
     }
 
     /// A value: one per type of value, and per pinned version. TTL: its remaining life.
-    pub(super) fn value(&self, at: &Address) -> String {
-        self.typed(at, "v")
+    pub(super) fn value(&self, at: &Address) -> Name {
+        self.typed(at, b"v:")
     }
 
     /// The lease of the one node that loads a value. TTL: a few seconds.
-    pub(super) fn lease(&self, at: &Address) -> String {
-        self.typed(at, "s")
+    pub(super) fn lease(&self, at: &Address) -> Name {
+        self.typed(at, b"s:")
     }
 
-    fn typed(&self, at: &Address, kind: &str) -> String {
-        let (prefix, cache, key) = (self.prefix(at.id.bucket), at.cache.as_str(), at.key.short());
-        match at.pin {
-            None => format!("{prefix}{kind}:{cache}/{key}@{:016x}", at.schema),
-            Some(pin) => format!(
-                "{prefix}{kind}:{cache}/{key}@{:016x}@{}",
-                at.schema,
-                pin.number()
-            ),
+    fn typed(&self, at: &Address, kind: &[u8]) -> Name {
+        let mut name = self.entity(at, kind);
+        name.0.push(b'@');
+        for shift in (0..16).rev() {
+            name.0.push(HEX[(at.schema >> (shift * 4)) as usize & 15]);
         }
-    }
-
-    fn record(&self, bucket: u16, kind: &str) -> String {
-        self.prefix(bucket) + kind
-    }
-
-    fn prefix(&self, bucket: u16) -> String {
-        if bucket == self.buckets {
-            format!("tc1:{{{}:tags}}:", self.namespace)
-        } else {
-            format!("tc1:{{{}:{bucket}}}:", self.namespace)
+        if let Some(pin) = at.pin {
+            name.0.push(b'@');
+            name.0
+                .extend_from_slice(pin.number().to_string().as_bytes());
         }
+        name
+    }
+
+    fn entity(&self, at: &Address, kind: &[u8]) -> Name {
+        let mut name = self.record(at.id.bucket, kind);
+        name.0.extend_from_slice(at.cache.as_str().as_bytes());
+        name.0.push(b'/');
+        name.0.extend_from_slice(&at.key.short());
+        name
+    }
+
+    fn record(&self, bucket: u16, kind: &[u8]) -> Name {
+        let mut name = SmallVec::from_slice(self.prefixes[usize::from(bucket)].as_bytes());
+        name.extend_from_slice(kind);
+        Name(name)
     }
 }
+
+#[cfg(test)]
+impl Name {
+    pub(super) fn of(text: &str) -> Self {
+        Self(SmallVec::from_slice(text.as_bytes()))
+    }
+}
+
+impl Deref for Name {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
@@ -118,13 +126,13 @@ mod tests {
         let mut at = Address::new(&cache, RenderedKey::new("a{b}c", cache.seed), 0xabc, 64);
         at.id.bucket = 7;
 
-        assert_eq!(layout.control(7), "tc1:{shop:7}:c");
-        assert_eq!(layout.pointer(&at), "tc1:{shop:7}:p:product/a%7bb%7dc");
+        assert_eq!(*layout.control(7), *b"tc1:{shop:7}:c");
+        assert_eq!(*layout.pointer(&at), *b"tc1:{shop:7}:p:product/a%7bb%7dc");
         assert_eq!(
-            layout.value(&at),
-            "tc1:{shop:7}:v:product/a%7bb%7dc@0000000000000abc"
+            *layout.value(&at),
+            *b"tc1:{shop:7}:v:product/a%7bb%7dc@0000000000000abc"
         );
-        assert_eq!(layout.log(64), "tc1:{shop:tags}:l");
+        assert_eq!(*layout.log(64), *b"tc1:{shop:tags}:l");
     }
 
     #[test]
@@ -136,6 +144,6 @@ mod tests {
 
         at.pin = Some(StoreVersion::from(9_u64));
 
-        assert_eq!(layout.value(&at), format!("{tracked}@9"));
+        assert_eq!(*layout.value(&at), [&*tracked, b"@9"].concat());
     }
 }

@@ -8,6 +8,7 @@ mod breaker;
 mod connection;
 mod layout;
 mod memory;
+mod reader;
 mod records;
 mod scripts;
 mod store;
@@ -55,6 +56,8 @@ pub(crate) struct Open {
     pub(crate) token: u64,
     pub(crate) lease: Duration,
     pub(crate) pointer_ttl: u64,
+    /// In Redis ms: an answer later than this reaches nobody, and must take no lease.
+    pub(crate) until: u64,
     /// The value that is there did not pass its checks.
     pub(crate) discard: bool,
 }
@@ -129,10 +132,12 @@ pub(crate) enum Push {
 }
 
 /// Why the remote tier did not answer. For logs; readers go to the store whatever it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum RemoteError {
     /// Not asked: it did not answer lately.
     Away,
+    /// Not to be believed: an invalidation of the entity waits to be sent.
+    Doubted,
     Timeout,
     Failed(redis::RedisError),
     /// It answered something that is not of the protocol.
@@ -143,6 +148,7 @@ impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Away => f.write_str("not asked, it did not answer lately"),
+            Self::Doubted => f.write_str("not asked, an invalidation waits to be sent"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Failed(error) => error.fmt(f),
             Self::Nonsense(what) => write!(f, "not of the protocol: {what}"),

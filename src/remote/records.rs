@@ -2,7 +2,7 @@
 //!
 //! Written beside `scripts/*.lua`, step for step: the protocol's tests run on both.
 
-use super::{Filled, Turn};
+use super::{Filled, Turn, layout::Name};
 use crate::model::{Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Version};
 use std::collections::{HashMap, VecDeque};
 
@@ -11,9 +11,9 @@ use std::collections::{HashMap, VecDeque};
 pub(super) struct Records {
     pub(super) control: Option<Head>,
     pub(super) log: VecDeque<Event>,
-    pointers: HashMap<String, Timed<Pointer>>,
-    values: HashMap<String, Timed<Vec<u8>>>,
-    leases: HashMap<String, Timed<Lease>>,
+    pointers: HashMap<Box<[u8]>, Timed<Pointer>>,
+    values: HashMap<Box<[u8]>, Timed<Vec<u8>>>,
+    leases: HashMap<Box<[u8]>, Timed<Lease>>,
     value_bytes: usize,
 }
 
@@ -32,9 +32,9 @@ struct Lease {
 
 /// The keys of one entity.
 pub(super) struct Keys {
-    pub(super) pointer: String,
-    pub(super) value: String,
-    pub(super) lease: String,
+    pub(super) pointer: Name,
+    pub(super) value: Name,
+    pub(super) lease: Name,
 }
 
 /// Server time in microseconds, which also issues the versions.
@@ -48,11 +48,11 @@ impl Now {
 }
 
 impl Records {
-    pub(super) fn pointer(&self, key: &str, now: Now) -> Option<Pointer> {
+    pub(super) fn pointer(&self, key: &[u8], now: Now) -> Option<Pointer> {
         live(&self.pointers, key, now).copied()
     }
 
-    pub(super) fn value(&self, key: &str, now: Now) -> Option<&Vec<u8>> {
+    pub(super) fn value(&self, key: &[u8], now: Now) -> Option<&Vec<u8>> {
         live(&self.values, key, now)
     }
 
@@ -85,11 +85,14 @@ impl Records {
     pub(super) fn version(
         &mut self,
         head: &mut Head,
-        key: &str,
+        key: &[u8],
         pointer_ttl: u64,
         now: Now,
     ) -> Version {
         if let Some(pointer) = self.pointer(key, now) {
+            // A pointer that outlived its control record: nothing may be issued below it.
+            head.high = head.high.max(pointer.version.0);
+            self.control = Some(*head);
             return pointer.version;
         }
         let version = next_version(head, None, now);
@@ -128,7 +131,7 @@ impl Records {
             awaited: false,
         };
         self.leases.insert(
-            keys.lease.clone(),
+            (*keys.lease).into(),
             Timed {
                 until: now.millis() + lease_ms,
                 it: lease,
@@ -138,7 +141,7 @@ impl Records {
     }
 
     /// Ends a lease; answers whether somebody waits for it.
-    pub(super) fn release(&mut self, key: &str, token: u64, now: Now) -> bool {
+    pub(super) fn release(&mut self, key: &[u8], token: u64, now: Now) -> bool {
         let Some(lease) = live(&self.leases, key, now) else {
             return false;
         };
@@ -149,7 +152,7 @@ impl Records {
         own && awaited
     }
 
-    pub(super) fn renew(&mut self, key: &str, token: u64, lease_ms: u64, now: Now) {
+    pub(super) fn renew(&mut self, key: &[u8], token: u64, lease_ms: u64, now: Now) {
         if let Some(lease) = self.leases.get_mut(key) {
             if lease.it.token == token && lease.until > now.millis() {
                 lease.until = now.millis() + lease_ms;
@@ -178,13 +181,13 @@ impl Records {
         self.make_room(filled.payload.len(), now);
         self.value_bytes += filled.payload.len();
         self.values.insert(
-            keys.value.clone(),
+            (*keys.value).into(),
             Timed {
                 until: filled.deadline,
                 it: filled.payload,
             },
         );
-        if let Some(pointer) = self.pointers.get_mut(&keys.pointer) {
+        if let Some(pointer) = self.pointers.get_mut(&*keys.pointer) {
             pointer.until = pointer.until.max(now.millis() + filled.pointer_ttl);
         }
         Filled::Stored
@@ -193,7 +196,7 @@ impl Records {
     /// Gives an entity a version that was never issued, and links the event.
     pub(super) fn bump(
         &mut self,
-        key: &str,
+        key: &[u8],
         head: Head,
         kind: EventKind,
         pointer_ttl: u64,
@@ -222,7 +225,7 @@ impl Records {
         event
     }
 
-    fn set_pointer(&mut self, key: &str, version: Version, ttl: u64, now: Now) {
+    fn set_pointer(&mut self, key: &[u8], version: Version, ttl: u64, now: Now) {
         if self.pointers.len() >= POINTERS {
             self.evict_pointers(now);
         }
@@ -233,7 +236,7 @@ impl Records {
             flags: 0,
         };
         self.pointers.insert(
-            key.to_owned(),
+            key.into(),
             Timed {
                 until: kept.max(now.millis() + ttl),
                 it,
@@ -241,7 +244,7 @@ impl Records {
         );
     }
 
-    fn remove_value(&mut self, key: &str) {
+    fn remove_value(&mut self, key: &[u8]) {
         if let Some(value) = self.values.remove(key) {
             self.value_bytes -= value.it.len();
         }
@@ -278,7 +281,7 @@ fn next_version(head: &Head, previous: Option<Version>, now: Now) -> Version {
     Version((head.high + 1).max(now.0).max(previous + 1))
 }
 
-fn live<'a, T>(records: &'a HashMap<String, Timed<T>>, key: &str, now: Now) -> Option<&'a T> {
+fn live<'a, T>(records: &'a HashMap<Box<[u8]>, Timed<T>>, key: &[u8], now: Now) -> Option<&'a T> {
     records
         .get(key)
         .filter(|timed| timed.until > now.millis())
@@ -286,8 +289,8 @@ fn live<'a, T>(records: &'a HashMap<String, Timed<T>>, key: &str, now: Now) -> O
 }
 
 fn live_mut<'a, T>(
-    records: &'a mut HashMap<String, Timed<T>>,
-    key: &str,
+    records: &'a mut HashMap<Box<[u8]>, Timed<T>>,
+    key: &[u8],
     now: Now,
 ) -> Option<&'a mut T> {
     records
@@ -310,7 +313,7 @@ mod tests {
     fn bumped(records: &mut Records, now: Now) -> Event {
         let (head, _) = records.control(now);
         records.bump(
-            "p",
+            b"p",
             head,
             EventKind::Invalidated {
                 cache: 0,
@@ -338,11 +341,11 @@ mod tests {
         // The pointer took a version, was evicted, and the clock stepped back to before it.
         let mut records = Records::default();
         let (mut head, _) = records.control(Now(1_000_000));
-        let first = records.version(&mut head, "p", 1000, Now(20_000_000));
+        let first = records.version(&mut head, b"p", 1000, Now(20_000_000));
 
         records.pointers.clear();
         let (mut head, _) = records.control(Now(10_000_000));
-        let second = records.version(&mut head, "p", 1000, Now(10_000_000));
+        let second = records.version(&mut head, b"p", 1000, Now(10_000_000));
 
         assert!(second > first);
     }
@@ -354,9 +357,9 @@ mod tests {
         let (mut head, _) = records.control(now);
         for number in 0..100 {
             let keys = Keys {
-                pointer: format!("p{number}"),
-                value: format!("v{number}"),
-                lease: String::new(),
+                pointer: Name::of(&format!("p{number}")),
+                value: Name::of(&format!("v{number}")),
+                lease: Name::of(""),
             };
             let version = records.version(&mut head, &keys.pointer, 1000, now);
             let generation = Generation {

@@ -1,5 +1,6 @@
 //! The Lua scripts, sent as EVALSHA and, where the server does not know them, once as EVAL.
 
+use super::layout::Name;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
 
 /// One script with its digest.
@@ -45,12 +46,12 @@ impl Script {
     }
 
     /// The call by digest: keys first, then the arguments that the caller adds.
-    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
+    pub(super) fn call(&self, keys: &[Name]) -> Cmd {
         start("EVALSHA", &self.digest, keys)
     }
 
     /// The same call with the source, which the server then keeps.
-    pub(super) fn call_with_source(&self, keys: &[&str]) -> Cmd {
+    pub(super) fn call_with_source(&self, keys: &[Name]) -> Cmd {
         start("EVAL", self.source, keys)
     }
 }
@@ -60,8 +61,11 @@ pub(super) fn is_unknown(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-fn start(command: &str, script: &str, keys: &[&str]) -> Cmd {
+fn start(command: &str, script: &str, keys: &[Name]) -> Cmd {
     let mut cmd = redis::cmd(command);
-    cmd.arg(script).arg(keys.len()).arg(keys);
+    cmd.arg(script).arg(keys.len());
+    for key in keys {
+        cmd.arg(&**key);
+    }
     cmd
 }

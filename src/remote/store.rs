@@ -5,6 +5,8 @@
 use super::{
     Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot, Turn,
     connection::{Class, Connections},
+    layout::Name,
+    reader::{self, Reader},
     scripts::{self, Script, Scripts},
     subscriber, wire,
 };
@@ -13,7 +15,7 @@ use crate::{
     model::{Address, Epoch, Event, Generation, Nonce, Stamp, Version},
 };
 use redis::Value;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -21,16 +23,19 @@ use tokio::{
 
 /// The remote tier in Redis.
 pub(crate) struct RedisRemote {
-    connections: Connections,
+    connections: Arc<Connections>,
+    reader: Arc<Reader>,
     layout: Layout,
     scripts: Scripts,
 }
 
 impl RedisRemote {
     pub(crate) fn new(url: &str, layout: Layout, limit: Duration) -> Result<Self, Error> {
-        let connections = Connections::new(url, limit)?;
+        let connections = Arc::new(Connections::new(url, limit)?);
+        let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
             connections,
+            reader,
             layout,
             scripts: Scripts::new(),
         })
@@ -63,40 +68,25 @@ impl RedisRemote {
     }
 
     pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
-        let names = self.layout.names(at);
-        let class = if large { Class::Large } else { Class::Small };
-        let mut command = redis::cmd("MGET");
-        command
-            .arg(names.control)
-            .arg(names.pointer)
-            .arg(names.value);
-        let [control, pointer, value] = row(self.connections.send(class, &command).await?)?;
-        Ok(Snapshot {
-            value: bytes(value),
-            ..snapshot(&control, &pointer)
-        })
+        let layout = &self.layout;
+        let names = [
+            layout.control(at.id.bucket),
+            layout.pointer(at),
+            layout.value(at),
+        ];
+        if large {
+            return reader::ask(&self.connections, Class::Large, &names).await;
+        }
+        self.reader.read(names.into()).await
     }
 
     pub(super) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
-        let mut command = redis::cmd("MGET");
-        command
-            .arg(self.layout.control(at.id.bucket))
-            .arg(self.layout.pointer(at));
-        let [control, pointer] = row(self.connections.send(Class::Small, &command).await?)?;
-        Ok(snapshot(&control, &pointer))
+        let names = [self.layout.control(at.id.bucket), self.layout.pointer(at)];
+        self.reader.read(names.into_iter().collect()).await
     }
 
     pub(super) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
-        let (names, lease) = (self.layout.names(at), self.layout.lease(at));
-        let feed = self.feed(at.id.bucket);
-        let keys = [
-            &*names.control,
-            &feed.log,
-            &feed.channel,
-            &names.pointer,
-            &names.value,
-            &lease,
-        ];
+        let keys = self.keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.open, &keys, |command| {
                 fresh(command);
@@ -104,7 +94,8 @@ impl RedisRemote {
                     .arg(open.token)
                     .arg(millis(open.lease))
                     .arg(open.pointer_ttl)
-                    .arg(u8::from(open.discard));
+                    .arg(u8::from(open.discard))
+                    .arg(open.until);
             })
             .await?;
         opened(reply)
@@ -150,8 +141,7 @@ impl RedisRemote {
         token: u64,
         lease: Duration,
     ) -> Result<(), RemoteError> {
-        let key = self.layout.lease(at);
-        let keys = [&*key];
+        let keys = [self.layout.lease(at)];
         let renewed = self.run(Class::Small, &self.scripts.renew, &keys, |command| {
             command.arg(token).arg(millis(lease));
         });
@@ -160,12 +150,8 @@ impl RedisRemote {
 
     pub(super) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
         let bucket = at.id.bucket;
-        let (control, feed, pointer) = (
-            self.layout.control(bucket),
-            self.feed(bucket),
-            self.layout.pointer(at),
-        );
-        let keys = [&*control, &feed.log, &feed.channel, &pointer];
+        let [control, log, channel] = self.feed(bucket);
+        let keys = [control, log, channel, self.layout.pointer(at)];
         let reply = self
             .run(Class::Small, &self.scripts.bump, &keys, |command| {
                 fresh(command);
@@ -187,7 +173,7 @@ impl RedisRemote {
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
         let mut heads = redis::cmd("MGET");
         for bucket in 0..self.layout.feeds() {
-            heads.arg(self.layout.control(bucket));
+            heads.arg(&*self.layout.control(bucket));
         }
         let mut pipeline = redis::pipe();
         pipeline.cmd("TIME").add_command(heads);
@@ -202,7 +188,7 @@ impl RedisRemote {
         };
         let heads: Vec<_> = heads
             .iter()
-            .map(|head| text(head).and_then(wire::head))
+            .map(|head| raw(head).and_then(wire::head))
             .collect();
         if heads.len() != usize::from(self.layout.feeds()) {
             return Err(RemoteError::Nonsense("the number of heads"));
@@ -218,16 +204,16 @@ impl RedisRemote {
         pipeline
             .atomic()
             .cmd("GET")
-            .arg(self.layout.control(bucket));
+            .arg(&*self.layout.control(bucket));
         pipeline
             .cmd("XRANGE")
-            .arg(self.layout.log(bucket))
+            .arg(&*self.layout.log(bucket))
             .arg(format!("({after}-0"))
             .arg("+");
         let [executed] = row(Value::Array(self.connections.transact(&pipeline).await?))?;
         let [control, log] = row(executed)?;
         Ok(Replay {
-            head: text(&control).and_then(wire::head),
+            head: raw(&control).and_then(wire::head),
             events: events(log)?,
         })
     }
@@ -242,16 +228,7 @@ impl RedisRemote {
         at: &Address,
         rest: impl Fn(&mut redis::Cmd),
     ) -> Result<Value, RemoteError> {
-        let (names, lease) = (self.layout.names(at), self.layout.lease(at));
-        let feed = self.feed(at.id.bucket);
-        let keys = [
-            &*names.control,
-            &feed.log,
-            &feed.channel,
-            &names.pointer,
-            &names.value,
-            &lease,
-        ];
+        let keys = self.keys(at);
         let with_fresh = |command: &mut redis::Cmd| {
             fresh(command);
             rest(command);
@@ -263,7 +240,7 @@ impl RedisRemote {
         &self,
         class: Class,
         script: &Script,
-        keys: &[&str],
+        keys: &[Name],
         arguments: impl Fn(&mut redis::Cmd),
     ) -> Result<Value, RemoteError> {
         let mut command = script.call(keys);
@@ -278,17 +255,37 @@ impl RedisRemote {
         }
     }
 
-    fn feed(&self, bucket: u16) -> Feed {
-        Feed {
-            log: self.layout.log(bucket),
-            channel: self.layout.channel(bucket),
-        }
+    /// The keys of the scripts that concern a value, in their order.
+    fn keys(&self, at: &Address) -> [Name; 6] {
+        let [control, log, channel] = self.feed(at.id.bucket);
+        let layout = &self.layout;
+        [
+            control,
+            log,
+            channel,
+            layout.pointer(at),
+            layout.value(at),
+            layout.lease(at),
+        ]
+    }
+
+    fn feed(&self, bucket: u16) -> [Name; 3] {
+        [
+            self.layout.control(bucket),
+            self.layout.log(bucket),
+            self.layout.channel(bucket),
+        ]
     }
 }
 
 /// Waiting would not help: the server is there and does not want us.
 fn is_refusal(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Failed(error) if error.kind() == redis::ErrorKind::AuthenticationFailed || error.code() == Some("NOPERM"))
+    let RemoteError::Failed(error) = error else {
+        return false;
+    };
+    let refusals = ["NOPERM", "NOAUTH", "WRONGPASS"];
+    error.kind() == redis::ErrorKind::AuthenticationFailed
+        || error.code().is_some_and(|code| refusals.contains(&code))
 }
 
 fn major_version(info: &str) -> Option<(u32, &str)> {
@@ -296,11 +293,6 @@ fn major_version(info: &str) -> Option<(u32, &str)> {
         .lines()
         .find_map(|line| line.strip_prefix("redis_version:"))?;
     Some((version.split('.').next()?.parse().ok()?, version))
-}
-
-struct Feed {
-    log: String,
-    channel: String,
 }
 
 /// What a script needs to begin an epoch or to link an event.
@@ -312,14 +304,6 @@ fn entity(command: &mut redis::Cmd, at: &Address) {
     command
         .arg(format!("{:08x}", at.id.cache))
         .arg(format!("{:016x}", at.id.hash));
-}
-
-fn snapshot(control: &Value, pointer: &Value) -> Snapshot {
-    Snapshot {
-        head: text(control).and_then(wire::head),
-        pointer: text(pointer).and_then(wire::pointer),
-        value: None,
-    }
 }
 
 fn opened(reply: Value) -> Result<Opened, RemoteError> {
@@ -334,7 +318,7 @@ fn opened(reply: Value) -> Result<Opened, RemoteError> {
     let [turn, at, control, version] = row(Value::Array(fields))?;
     let nonsense = RemoteError::Nonsense("a field of the answer to an open");
     let (Some(head), Some(version), Some(at)) = (
-        text(&control).and_then(wire::head),
+        raw(&control).and_then(wire::head),
         number(&version),
         number(&at),
     ) else {
@@ -367,7 +351,7 @@ fn events(log: Value) -> Result<Vec<Event>, RemoteError> {
     for entry in entries {
         let [_id, fields] = row(entry)?;
         let [_field, event] = row(fields)?;
-        events.extend(text(&event).and_then(wire::event));
+        events.extend(raw(&event).and_then(wire::event));
     }
     Ok(events)
 }
@@ -378,6 +362,14 @@ fn row<const N: usize>(value: Value) -> Result<[Value; N], RemoteError> {
             .try_into()
             .map_err(|_| RemoteError::Nonsense("the number of fields of an answer")),
         _ => Err(RemoteError::Nonsense("the form of an answer")),
+    }
+}
+
+fn raw(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.as_bytes()),
+        _ => None,
     }
 }
 

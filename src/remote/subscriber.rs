@@ -69,7 +69,7 @@ struct Channels(HashMap<Vec<u8>, u16>);
 
 impl Channels {
     fn new(layout: &Layout) -> Self {
-        let channel = |bucket| (layout.channel(bucket).into_bytes(), bucket);
+        let channel = |bucket| (layout.channel(bucket).to_vec(), bucket);
         Self((0..layout.feeds()).map(channel).collect())
     }
 
@@ -94,7 +94,7 @@ impl Channels {
             return None;
         };
         let bucket = *self.0.get(channel)?;
-        match wire::message(std::str::from_utf8(text).ok()?)? {
+        match wire::message(text)? {
             wire::Message::Event(event) => Some(Push::Event { bucket, event }),
             wire::Message::Wake { cache, entity } => Some(Push::Wake { cache, entity }),
         }

@@ -1,4 +1,17 @@
 //! The behaviour of a cache through its public API, on both remotes.
 
+mod bad_input;
 mod basics;
+#[cfg(feature = "proof")]
+mod chaos;
+#[cfg(feature = "proof")]
+mod faults;
+mod loading;
 mod nodes;
+#[cfg(feature = "proof")]
+mod protections;
+#[cfg(feature = "proof")]
+mod races;
+mod reads;
+#[cfg(feature = "proof")]
+mod truth;

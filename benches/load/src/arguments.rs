@@ -11,7 +11,8 @@ use clap::{Parser, ValueEnum};
 /// Replays reads through several nodes of tricache, writes beside them, and reports every stale read.
 ///
 /// Each node is a `Tiers` of its own in this process. The exit status is 0 only if no read was stale for longer than
-/// --bound and nothing failed.
+/// --bound, nothing failed, and there was something to be stale against: where writes were made, at least one of their
+/// invalidations was acknowledged.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {

@@ -4,8 +4,9 @@
 //! store carries its commit number; `truth.rs` decides from it, and from the instants at which invalidations were
 //! acknowledged, whether a read was stale and by how long.
 //!
-//! The exit status is 0 when no read was stale for longer than the bound and nothing failed, 1 when one was,
-//! 2 when the run could not be made, and 130 when it was interrupted.
+//! The exit status is 0 when no read was stale for longer than the bound and nothing failed, and 1 otherwise; also when
+//! none of the writes was acknowledged as invalidated, since such a run shows nothing. It is 2 when the run could not be
+//! made, and 130 when it was interrupted.
 
 mod arguments;
 mod failure;

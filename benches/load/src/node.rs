@@ -27,6 +27,24 @@ pub(crate) struct Answer {
     pub(crate) is_whole: bool,
 }
 
+/// What nodes counted by themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// Reads that joined the flight of another read of their node, wherever it ended.
+    pub(crate) joined: u64,
+    /// Calls that the remote tier did not answer in time, or not well.
+    pub(crate) remote_errors: u64,
+}
+
+impl std::iter::Sum for Counted {
+    fn sum<I: Iterator<Item = Self>>(nodes: I) -> Self {
+        nodes.fold(Self::default(), |sum, node| Self {
+            joined: sum.joined + node.joined,
+            remote_errors: sum.remote_errors + node.remote_errors,
+        })
+    }
+}
+
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Class {
@@ -98,9 +116,14 @@ impl Node {
         Ok(!receipt.is_pending())
     }
 
-    /// How many of this node's reads joined a load of another.
-    pub(crate) fn joined(&self) -> u64 {
-        self.tiers.report().counters().flights_joined
+    /// What the node counted by itself.
+    pub(crate) fn counted(&self) -> Counted {
+        let report = self.tiers.report();
+        let counters = report.counters();
+        Counted {
+            joined: counters.flights_joined,
+            remote_errors: counters.remote_errors,
+        }
     }
 
     /// Ends the node's tasks.

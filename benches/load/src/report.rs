@@ -5,7 +5,13 @@ use std::{collections::BTreeMap, fmt, io::Write};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::{arguments::Arguments, failure::Failure, node::Class, redis_probe::Held, tally::Tally};
+use crate::{
+    arguments::Arguments,
+    failure::Failure,
+    node::{Class, Counted},
+    redis_probe::Held,
+    tally::Tally,
+};
 
 /// All numbers of a run; the names are those of the JSON.
 #[derive(Debug, Serialize)]
@@ -16,8 +22,10 @@ pub(crate) struct Report {
     remote_hits: u64,
     /// Loads that the store has seen, by whomever.
     loads: u64,
-    /// Reads that took part in a load begun by another read of their node.
+    /// Reads that waited for the flight of another read of their node, which ended at the remote tier or at the store.
     joined: u64,
+    /// Calls that the remote tier did not answer in time, or not well; no read fails by them.
+    remote_errors: u64,
     /// Different objects among the reads.
     distinct: u64,
     writes: u64,
@@ -47,8 +55,8 @@ pub(crate) struct Totals {
     pub(crate) loads: u64,
     /// Different objects among the reads.
     pub(crate) distinct: u64,
-    /// Reads that joined another's load.
-    pub(crate) joined: u64,
+    /// What the nodes counted by themselves.
+    pub(crate) counted: Counted,
     /// How long the replay took.
     pub(crate) seconds: f64,
     /// What Redis holds; `None` without Redis.
@@ -90,7 +98,8 @@ impl Report {
             local_hits: tally.latency(Class::Local).len(),
             remote_hits: tally.latency(Class::Remote).len(),
             loads: totals.loads,
-            joined: totals.joined,
+            joined: totals.counted.joined,
+            remote_errors: totals.counted.remote_errors,
             distinct: totals.distinct,
             writes: tally.writes(),
             pending: tally.pending(),
@@ -115,9 +124,14 @@ impl Report {
         }
     }
 
-    /// Whether nothing failed and no read was stale for longer than the bound.
+    /// Whether nothing failed, no read was stale for longer than the bound, and the run could have shown one.
     pub(crate) fn is_clean(&self) -> bool {
-        self.errors == 0 && self.stale_over_bound == 0
+        self.errors == 0 && self.stale_over_bound == 0 && !self.is_blind()
+    }
+
+    /// Whether there were writes, but no acknowledgement against which a read could have been stale.
+    fn is_blind(&self) -> bool {
+        self.writes > 0 && self.pending == self.writes
     }
 
     /// All numbers as one JSON object.
@@ -136,6 +150,11 @@ impl Report {
 pub(crate) fn print(report: &Report) -> Result<(), Failure> {
     for message in &report.messages {
         eprintln!("first error of its kind: {message}");
+    }
+    if report.is_blind() {
+        eprintln!(
+            "warning: no invalidation was acknowledged, so this run says nothing about stale reads"
+        );
     }
     write!(std::io::stdout(), "{report}")
         .map_err(|error| Failure::new("cannot print the report", error))
@@ -158,12 +177,12 @@ impl fmt::Display for Report {
             f,
             "loads",
             format_args!(
-                "{} = {:.4} × (distinct + writes), {} reads joined one",
+                "{} = {:.4} × (distinct + writes)",
                 self.loads,
-                self.loads as f64 / owed.max(1) as f64,
-                self.joined
+                self.loads as f64 / owed.max(1) as f64
             ),
         )?;
+        row(f, "joined", self.joined)?;
         row(f, "distinct", self.distinct)?;
         row(
             f,
@@ -177,6 +196,7 @@ impl fmt::Display for Report {
         row(f, "remote µs", &self.latency_us.remote)?;
         row(f, "load µs", &self.latency_us.load)?;
         row(f, "errors", Counts(self.errors, &self.errors_by_kind))?;
+        row(f, "remote errors", self.remote_errors)?;
         match self.redis_bytes {
             Some(bytes) => row(f, "redis bytes", bytes)?,
             None => row(f, "redis bytes", "no Redis")?,
@@ -252,4 +272,71 @@ impl fmt::Display for Latency {
 
 fn rounded(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        tally::{Kind, Notes},
+        truth::Truth,
+    };
+
+    const BOUND: Duration = Duration::from_secs(1);
+
+    fn report(notes: Notes, truth: &Truth) -> Report {
+        let mut tally = Tally::new(BOUND);
+        tally.finish(notes, truth);
+        let totals = Totals {
+            loads: 0,
+            distinct: 0,
+            counted: Counted::default(),
+            seconds: 1.0,
+            held: None,
+        };
+        Report::new(&tally, totals, &Arguments::parse_from(["tricache-load"]))
+    }
+
+    /// A run with one read, which was stale for this long.
+    fn stale_for(staleness: Duration) -> Report {
+        let (truth, origin) = (Truth::new(), Instant::now());
+        truth.committed(0, 1);
+        truth.acknowledged(0, 1, origin);
+        let mut notes = Notes::default();
+        notes.suspect(0, 0, origin + staleness);
+        report(notes, &truth)
+    }
+
+    #[test]
+    fn staleness_fails_a_run_only_beyond_the_bound() {
+        assert!(stale_for(BOUND).is_clean());
+        assert!(!stale_for(BOUND + Duration::from_nanos(1)).is_clean());
+    }
+
+    #[test]
+    fn one_error_fails_a_run() {
+        let mut notes = Notes::default();
+        notes.failed_read(Kind::Read, "no answer".to_owned());
+
+        assert!(!report(notes, &Truth::new()).is_clean());
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_was_acknowledged_shows_nothing() {
+        let written = |acknowledged: &[bool]| {
+            let mut notes = Notes::default();
+            for acknowledged in acknowledged {
+                notes.write(*acknowledged);
+            }
+            report(notes, &Truth::new()).is_clean()
+        };
+
+        assert!(written(&[]));
+        assert!(written(&[true, false]));
+        assert!(!written(&[false, false]));
+    }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         .measure()
         .await
         .unwrap_or_else(|failure| warn(&failure));
-    let joined = fleet.nodes.iter().map(|node| node.joined()).sum();
+    let counted = fleet.nodes.iter().map(|node| node.counted()).sum();
     for node in &fleet.nodes {
         node.shutdown().await;
     }
@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
     let totals = Totals {
         loads: fleet.store.loads(),
         distinct: fleet.plan.distinct(),
-        joined,
+        counted,
         seconds,
         held,
     };

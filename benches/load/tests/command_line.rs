@@ -144,6 +144,7 @@ fn assert_numbers_add_up(report: &Value) {
         "/reads_per_s",
         "/joined",
         "/pending",
+        "/remote_errors",
         "/stale_reads",
         "/seconds",
         "/staleness_ms/p50",

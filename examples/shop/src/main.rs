@@ -8,14 +8,15 @@
 //! curl -i localhost:3000/products/42
 //!     x-cache: loaded
 //!     cache-control: public, max-age=0, must-revalidate
-//!     surrogate-control: max-age=60
+//!     surrogate-control: max-age=59
 //!     surrogate-key: product.42
-//!     {"id":42,"name":"Lamp 42",...}
 //!
-//! curl -i localhost:3000/products/42                       # x-cache: local_hit, surrogate-control: max-age=57
-//! curl -i 'localhost:3000/products?category=lamps'         # surrogate-key: list.lamps
-//! curl -i localhost:3000/products/424242                   # 404, private, no-store
-//! curl -i localhost:3000/report                            # what the caches counted; private, no-store
+//!     {"id":42,"name":"Lamp 42","category":"lamps","price_cents":2054,"sold":4}
+//!
+//! curl -i localhost:3000/products/42                   # x-cache: local_revalidated, a little later local_hit
+//! curl -i 'localhost:3000/products?category=lamps'     # surrogate-key: list.lamps
+//! curl -i localhost:3000/products/424242               # 404; private, no-store
+//! curl -i localhost:3000/report                        # what the caches counted; private, no-store
 //! ```
 //!
 //! Then two instances on one database and one Redis. What A writes, B answers at once:
@@ -24,16 +25,17 @@
 //! PORT=3001 REDIS_URL=redis://127.0.0.1:6379 cargo run -p shop     # A
 //! PORT=3002 REDIS_URL=redis://127.0.0.1:6379 cargo run -p shop     # B
 //!
-//! curl -s localhost:3002/products/42                       # B keeps it in its memory
+//! curl -i localhost:3002/products/42                   # B keeps it in its memory
 //! curl -i -X PUT localhost:3001/products/42 \
 //!      -H 'content-type: application/json' -d '{"name":"Lantern"}'
-//! curl -i localhost:3002/products/42                       # "name":"Lantern"
+//! curl -i localhost:3002/products/42                   # x-cache: loaded, "name":"Lantern"
+//! curl -i localhost:3001/products/42                   # x-cache: remote_hit: B has left it in Redis
 //! ```
 //!
 //! Settings, all from the environment: `PORT` (3000), `REDIS_URL` (none: each process invalidates only itself),
-//! `DATABASE` (a file in the system's temporary folder; made and filled at the first start), `RUST_LOG`.
+//! `DATABASE` (a file in the system's temporary folder; made and filled at the first start), `RUST_LOG` (info).
 
-use std::{env, error::Error, path::PathBuf};
+use std::{env, error::Error, io::IsTerminal, path::PathBuf};
 
 use shop::{Shop, Store, Tiers, serve};
 use tokio::net::TcpListener;
@@ -42,7 +44,10 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(log).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(log)
+        .with_ansi(std::io::stdout().is_terminal())
+        .init();
 
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let store = Store::open(&database()).await?;

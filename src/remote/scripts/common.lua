@@ -24,9 +24,10 @@ end
 
 local function append(n, event)
   local id = decimal(n) .. '-0'
-  -- A log that somebody else wrote to may be ahead: start it anew, readers notice the gap.
   local reply = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', 10000, id, 'e', event)
   if type(reply) == 'table' and reply.err then
+    -- A log that somebody else wrote to may be ahead: start it anew, readers notice the gap.
+    if not string.find(reply.err, 'equal or smaller', 1, true) then error(reply.err) end
     redis.call('DEL', KEYS[2])
     redis.call('XADD', KEYS[2], id, 'e', event)
   end

@@ -1,5 +1,6 @@
 -- OPEN: a reader missed. Answers the value if there is one after all, or makes the reader the one that loads, or a follower.
--- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] token, ARGV[4] lease ms, ARGV[5] pointer ttl ms, ARGV[6] '1': the value is bad.
+-- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] token, ARGV[4] lease ms, ARGV[5] pointer ttl ms, ARGV[6] '1': the value is bad,
+-- ARGV[7] until when the reader waits for the answer, in Redis ms.
 local c = control()
 local version = stored_version(KEYS[4])
 if not version then
@@ -7,6 +8,10 @@ if not version then
   c.high = version
   save(c)
   set_pointer(KEYS[4], version, ARGV[5])
+elseif version > c.high then
+  -- A pointer that outlived its control record: nothing may be issued below it.
+  c.high = version
+  save(c)
 end
 
 -- The value again, in the same step as the lease: the leader before may just have filled it.
@@ -18,6 +23,9 @@ if ARGV[6] ~= '1' then
 else
   redis.call('UNLINK', KEYS[5])
 end
+
+-- A question that was frozen on its way must not take a lease that nobody would use or give back.
+if now_ms > tonumber(ARGV[7]) then return {'F', now_ms, control_text(c), decimal(version)} end
 
 local lease = stored_lease(KEYS[6])
 if lease and lease.version == decimal(version) and lease.token ~= ARGV[3] then

@@ -1,0 +1,196 @@
+//! Reads that come together travel together.
+//!
+//! Up to a few reads are under way at once, each on its own. What comes beyond waits until one of them is answered,
+//! and then goes as one `MGET`: a busy node sends fewer, longer commands, and a quiet one waits for nothing. All
+//! within the limit of a call, which counts from the moment a read was asked for.
+
+use super::{
+    RemoteError, Snapshot,
+    connection::{Class, Connections},
+    layout::Name,
+    wire,
+};
+use redis::Value;
+use smallvec::SmallVec;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::{sync::oneshot, time::Instant};
+
+/// The reads of one `Tiers`.
+pub(super) struct Reader {
+    connections: Arc<Connections>,
+    waiting: Mutex<Vec<Waiting>>,
+    /// How many wait; beside the lock, so that a read that need not wait does not take it.
+    queued: AtomicUsize,
+    under_way: AtomicUsize,
+}
+
+/// The keys of one read: control, pointer, and the value unless only the version is asked for.
+pub(super) type Names = SmallVec<[Name; 3]>;
+
+struct Waiting {
+    names: Names,
+    since: Instant,
+    answer: oneshot::Sender<Result<Snapshot, RemoteError>>,
+}
+
+impl Reader {
+    pub(super) fn new(connections: Arc<Connections>) -> Arc<Self> {
+        Arc::new(Self {
+            connections,
+            waiting: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+        })
+    }
+
+    /// Reads the records under these names.
+    ///
+    /// # Cancel safety
+    /// A read that is dropped is not waited for; those that travel with it are.
+    pub(super) async fn read(self: &Arc<Self>, names: Names) -> Result<Snapshot, RemoteError> {
+        if self.queued.load(Ordering::SeqCst) == 0 {
+            if let Some(_place) = self.enter() {
+                return ask(&self.connections, Class::Small, &names).await;
+            }
+        }
+        self.wait(names).await
+    }
+
+    async fn wait(self: &Arc<Self>, names: Names) -> Result<Snapshot, RemoteError> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut waiting = self.lock();
+            waiting.push(Waiting {
+                names,
+                since: Instant::now(),
+                answer,
+            });
+            self.queued.store(waiting.len(), Ordering::SeqCst);
+        }
+        // The last read under way may have left before it could see this one.
+        self.go_on();
+        // Only a runtime that shuts down drops the other end.
+        answered.await.unwrap_or(Err(RemoteError::Away))
+    }
+
+    /// Sends what waits, if there is a place for it.
+    fn go_on(self: &Arc<Self>) {
+        if self.queued.load(Ordering::SeqCst) > 0 {
+            if let Some(place) = self.enter() {
+                tokio::spawn(Arc::clone(self).carry(place));
+            }
+        }
+    }
+
+    async fn carry(self: Arc<Self>, place: Place) {
+        let batch = {
+            let mut waiting = self.lock();
+            // They stand in order, the oldest first.
+            let taken = waiting.len().min(BATCH);
+            let rest = waiting.split_off(taken);
+            self.queued.store(rest.len(), Ordering::SeqCst);
+            std::mem::replace(&mut *waiting, rest)
+        };
+        if let Some(oldest) = batch.first() {
+            let since = oldest.since;
+            self.answer(batch, since).await;
+        }
+        drop(place);
+    }
+
+    async fn answer(&self, batch: Vec<Waiting>, since: Instant) {
+        let mut command = redis::Cmd::with_capacity(1 + batch.len() * 3, batch.len() * BYTES);
+        command.arg("MGET");
+        for name in batch.iter().flat_map(|waiting| &waiting.names) {
+            command.arg(&**name);
+        }
+        match self
+            .connections
+            .send_since(Class::Small, &command, since)
+            .await
+            .and_then(values)
+        {
+            Ok(values) => {
+                let mut values = values.into_iter();
+                for waiting in batch {
+                    let snapshot = snapshot(values.by_ref().take(waiting.names.len()));
+                    // Whoever asked may have gone.
+                    let _ = waiting.answer.send(Ok(snapshot));
+                }
+            }
+            Err(error) => {
+                for waiting in batch {
+                    let _ = waiting.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>) -> Option<Place> {
+        let enter = |places| (places < UNDER_WAY).then_some(places + 1);
+        let entered = self
+            .under_way
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, enter);
+        entered.is_ok().then(|| Place(Arc::clone(self)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        // The list is whole after every step, so a panic elsewhere spoils nothing.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the places of reads under way. Given up, it goes to those that wait.
+struct Place(Arc<Reader>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.go_on();
+    }
+}
+
+/// One read on its own, as large values need it.
+pub(super) async fn ask(
+    connections: &Connections,
+    class: Class,
+    names: &[Name],
+) -> Result<Snapshot, RemoteError> {
+    let mut command = redis::Cmd::with_capacity(1 + names.len(), BYTES);
+    command.arg("MGET");
+    for name in names {
+        command.arg(&**name);
+    }
+    Ok(snapshot(
+        values(connections.send(class, &command).await?)?.into_iter(),
+    ))
+}
+
+fn values(reply: Value) -> Result<Vec<Value>, RemoteError> {
+    match reply {
+        Value::Array(values) => Ok(values),
+        _ => Err(RemoteError::Nonsense("the answer to a read")),
+    }
+}
+
+fn snapshot(mut values: impl Iterator<Item = Value>) -> Snapshot {
+    let mut bytes = || match values.next() {
+        Some(Value::BulkString(bytes)) => Some(bytes),
+        _ => None,
+    };
+    Snapshot {
+        head: bytes().as_deref().and_then(wire::head),
+        pointer: bytes().as_deref().and_then(wire::pointer),
+        value: bytes(),
+    }
+}
+
+/// Reads under way at once before others wait to travel together.
+const UNDER_WAY: usize = 8;
+/// Reads that travel together at most.
+const BATCH: usize = 64;
+/// Bytes that the names of one read usually take.
+const BYTES: usize = 256;
