@@ -122,11 +122,12 @@ impl Engine {
 
     /// A read has seen this head: if the feed does not know it, somebody looks into it.
     pub(crate) fn seen(&self, bucket: u16, head: Option<Head>) {
-        if let Some(head) = head {
-            if self.protections.chain && self.proofs.is_news(bucket, &head) {
-                // The follower lives as long as the engine but for the moments of a shutdown.
-                let _ = self.notes.send(Note::Seen { bucket, head });
-            }
+        if let Some(head) = head
+            && self.protections.chain
+            && self.proofs.is_news(bucket, &head)
+        {
+            // The follower lives as long as the engine but for the moments of a shutdown.
+            let _ = self.notes.send(Note::Seen { bucket, head });
         }
     }
 

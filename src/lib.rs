@@ -1,8 +1,8 @@
 //! A tiered cache for services whose data changes.
 //!
 //! A service keeps its hot data in its own memory, in Redis, and at the CDN. tricache is the glue between them: one
-//! [`TieredCache`] in front of a database call, and one invalidation that reaches every tier of every node, with a stated bound on how
-//! stale a read can be.
+//! [`TieredCache`] in front of a database call, and one invalidation that reaches Redis and every node, with a stated
+//! bound on how stale a read can be.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

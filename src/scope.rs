@@ -85,13 +85,14 @@ impl RequestScope {
     pub(crate) fn record(name: impl FnOnce() -> EntityName, clock: &Arc<dyn Clock>, deadline: u64) {
         // No scope is the common case outside of requests, and no error.
         let _ = CURRENT.try_with(|scope| {
+            let clock = Arc::clone(clock);
             scope.add(
                 name(),
                 Deadline {
-                    clock: Arc::clone(clock),
+                    clock,
                     at: deadline,
                 },
-            )
+            );
         });
     }
 

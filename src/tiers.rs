@@ -35,7 +35,6 @@ impl Tiers {
     /// let tiers = Tiers::builder("shop").redis("redis://127.0.0.1:6379").build().await?;
     /// # Ok(()) }
     /// ```
-    #[must_use]
     pub fn builder(namespace: &str) -> TiersBuilder {
         TiersBuilder {
             namespace: namespace.to_owned(),
@@ -68,7 +67,6 @@ impl Tiers {
     }
 
     /// A cache with settings of its own; see [`cache`](Self::cache).
-    #[must_use]
     pub fn cache_builder<K, V>(&self, name: &str, policy: Policy) -> CacheBuilder<K, V>
     where
         K: CacheKey,
@@ -275,7 +273,7 @@ async fn until_ready(mut ready: watch::Receiver<Ready>) {
         .await
         .is_err()
     {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -55,7 +55,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// The local value, if it may be served without asking: no lock but moka's, no allocation.
-    pub(super) fn from_local(&self, key: &RenderedKey) -> Option<Cached<V>> {
+    pub(super) fn local(&self, key: &RenderedKey) -> Option<Cached<V>> {
         let now = self.shelf.now();
         let proof = self.engine.proofs.read(self.shelf.bucket(key));
         let entry = self.shelf.local.get(key.hash(), key.bytes())?;

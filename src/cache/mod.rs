@@ -81,7 +81,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         let key = self.core.render(key);
-        let hit = match self.core.from_local(&key) {
+        let hit = match self.core.local(&key) {
             Some(hit) => Some(hit),
             None => self.core.find(&self.core.shelf.address(key)).await,
         };
@@ -112,7 +112,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         let rendered = self.core.render(key);
-        if let Some(hit) = self.core.from_local(&rendered) {
+        if let Some(hit) = self.core.local(&rendered) {
             return Ok(hit);
         }
         let at = self.core.shelf.address(rendered);
@@ -121,7 +121,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
             .await
     }
 
-    /// Tells every tier of every node that the value of `key` has changed. Call it after the commit.
+    /// Tells Redis and every node that the value of `key` has changed. Call it after the commit.
     ///
     /// When it answers without [pending](Receipt::is_pending), no load that began before will be served to a read that
     /// begins from now on: by this node at once, by the others as far as the cache's
@@ -166,7 +166,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         finish(tokio::spawn(Arc::clone(&self.core).invalidate(at))).await
     }
 
-    /// Tells every tier of the new value of `key`: an invalidation that brings the value along.
+    /// Tells Redis and every node of the new value of `key`: an invalidation that brings the value along.
     ///
     /// Call it after the commit, with what the store now holds, and only where writers of one key take turns from
     /// before the commit until this returns (a row lock, one writer per key). Two that race may insert in the other order than they

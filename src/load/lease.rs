@@ -12,7 +12,10 @@ use crate::{
     remote::{Open, RemoteError, Turn},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout},
+};
 
 /// What came of asking for the lease.
 pub(crate) enum Acquired<V> {
@@ -114,10 +117,14 @@ struct Asked<'a, V: Send + Sync + 'static> {
 
 impl<V: Send + Sync + 'static> Drop for Asked<'_, V> {
     fn drop(&mut self) {
-        if self.open {
+        if !self.open {
+            return;
+        }
+        // Outside of a runtime nothing can be sent, and the lease ends by itself.
+        if let Ok(runtime) = Handle::try_current() {
             let (shelf, at, token) = (Arc::clone(self.shelf), self.at.clone(), self.token);
-            // The question went first on the same connection, so this finds what it took. It ends by itself otherwise.
-            tokio::spawn(async move { shelf.remote.release(&at, token).await });
+            // The question went first on the same connection, so this finds what it took.
+            runtime.spawn(async move { shelf.remote.release(&at, token).await });
         }
     }
 }

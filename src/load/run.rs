@@ -164,8 +164,8 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         };
         match self.shelf.remote.fill(self.at, fill).await {
             Ok(Filled::Stored) => {
-                self.shelf
-                    .put(self.at.id, &entry, leased.ticket, self.shelf.now())
+                let now = self.shelf.now();
+                self.shelf.put(self.at.id, &entry, leased.ticket, now);
             }
             // Current when it was loaded, and its readers began before: theirs, and nobody else's.
             Ok(Filled::Stale) => self.shelf.observer.note(Decision::StaleFill),

@@ -179,10 +179,11 @@ impl Connections {
     fn reconnect(&self) {
         match Managers::new(&self.client) {
             Ok(managers) => {
-                *self
+                let mut held = self
                     .managers
                     .write()
-                    .unwrap_or_else(PoisonError::into_inner) = managers
+                    .unwrap_or_else(PoisonError::into_inner);
+                *held = managers;
             }
             Err(error) => tracing::warn!(%error, "the redis connections could not be made anew"),
         }

@@ -16,11 +16,13 @@ use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 /// The reads of one `Tiers`.
 pub(super) struct Reader {
     connections: Arc<Connections>,
+    /// A read may be dropped outside of any runtime, and those that wait must go on all the same.
+    runtime: Handle,
     waiting: Mutex<Vec<Waiting>>,
     /// How many wait; beside the lock, so that a read that need not wait does not take it.
     queued: AtomicUsize,
@@ -37,9 +39,11 @@ struct Waiting {
 }
 
 impl Reader {
+    /// Must be called inside a runtime.
     pub(super) fn new(connections: Arc<Connections>) -> Arc<Self> {
         Arc::new(Self {
             connections,
+            runtime: Handle::current(),
             waiting: Mutex::default(),
             queued: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
@@ -51,10 +55,10 @@ impl Reader {
     /// # Cancel safety
     /// A read that is dropped is not waited for; those that travel with it are.
     pub(super) async fn read(self: &Arc<Self>, names: Names) -> Result<Snapshot, RemoteError> {
-        if self.queued.load(Ordering::SeqCst) == 0 {
-            if let Some(_place) = self.enter() {
-                return ask(&self.connections, Class::Small, &names).await;
-            }
+        if self.queued.load(Ordering::SeqCst) == 0
+            && let Some(_place) = self.enter()
+        {
+            return ask(&self.connections, Class::Small, &names).await;
         }
         self.wait(names).await
     }
@@ -78,10 +82,10 @@ impl Reader {
 
     /// Sends what waits, if there is a place for it.
     fn go_on(self: &Arc<Self>) {
-        if self.queued.load(Ordering::SeqCst) > 0 {
-            if let Some(place) = self.enter() {
-                tokio::spawn(Arc::clone(self).carry(place));
-            }
+        if self.queued.load(Ordering::SeqCst) > 0
+            && let Some(place) = self.enter()
+        {
+            self.runtime.spawn(Arc::clone(self).carry(place));
         }
     }
 

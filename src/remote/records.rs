@@ -114,16 +114,17 @@ impl Records {
     ) -> Turn {
         if discard {
             self.remove_value(&keys.value);
-        } else if let Some(value) = self.value(&keys.value, now) {
-            if crate::codec::generation(value) == Some((current.epoch.0, current.version.0)) {
-                return Turn::Hit(value.clone());
-            }
+        } else if let Some(value) = self.value(&keys.value, now)
+            && crate::codec::generation(value) == Some((current.epoch.0, current.version.0))
+        {
+            return Turn::Hit(value.clone());
         }
-        if let Some(lease) = live_mut(&mut self.leases, &keys.lease, now) {
-            if lease.version == current.version && lease.token != token {
-                lease.awaited = true;
-                return Turn::Follow;
-            }
+        if let Some(lease) = live_mut(&mut self.leases, &keys.lease, now)
+            && lease.version == current.version
+            && lease.token != token
+        {
+            lease.awaited = true;
+            return Turn::Follow;
         }
         let lease = Lease {
             version: current.version,
@@ -153,10 +154,11 @@ impl Records {
     }
 
     pub(super) fn renew(&mut self, key: &[u8], token: u64, lease_ms: u64, now: Now) {
-        if let Some(lease) = self.leases.get_mut(key) {
-            if lease.it.token == token && lease.until > now.millis() {
-                lease.until = now.millis() + lease_ms;
-            }
+        if let Some(lease) = self.leases.get_mut(key)
+            && lease.it.token == token
+            && lease.until > now.millis()
+        {
+            lease.until = now.millis() + lease_ms;
         }
     }
 

@@ -6,6 +6,7 @@ mod basics;
 mod chaos;
 #[cfg(feature = "proof")]
 mod faults;
+mod leases;
 mod loading;
 mod nodes;
 #[cfg(feature = "proof")]
@@ -13,5 +14,7 @@ mod protections;
 #[cfg(feature = "proof")]
 mod races;
 mod reads;
+#[cfg(feature = "proof")]
+mod steps;
 #[cfg(feature = "proof")]
 mod truth;

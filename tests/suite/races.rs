@@ -7,6 +7,7 @@
 
 use crate::{
     nodes::{Node, Remote},
+    steps::{Act, Pause, Step},
     truth::Floors,
 };
 use std::{
@@ -20,12 +21,12 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::Mutex as Turn,
+    sync::{Mutex as Turn, Notify},
     task::{JoinSet, yield_now},
     time::{sleep, timeout},
 };
-use tricache::{Cached, Counters, InProcess, Policy, Protection, TieredCache, Tiers, TiersBuilder};
-use tricache_test_support::{CountingStore, LIMIT, Proxy, RedisServer, Seeds, eventually};
+use tricache::{Cached, Counters, InProcess, Policy, Protection, TieredCache, TiersBuilder};
+use tricache_test_support::{CountingStore, LIMIT, RedisServer, Seeds};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_is_older_than_what_was_acknowledged_around_a_hub() {
@@ -54,33 +55,6 @@ async fn without_its_protection_a_stale_fill_is_read() {
     }
 }
 
-/// A caller went away after Redis had given it the lease and before its load began. The lease stayed for its three
-/// seconds, and every other reader of the key waited for a load that nobody ran.
-#[tokio::test]
-async fn a_caller_that_goes_away_with_the_lease_keeps_nobody_waiting() {
-    let redis = RedisServer::start();
-    let proxy = Proxy::before(&redis).await;
-    let builder = || Tiers::builder("test").remote_timeout(LIMIT);
-    let far = Node::start(builder().redis(&proxy.url())).await;
-    let near = Node::start(builder().redis(&redis.url())).await;
-    let load = |_| async { Ok::<u64, io::Error>(1) };
-    proxy.delay(Duration::from_millis(100));
-
-    let caller = tokio::spawn({
-        let cache = far.cache.clone();
-        async move { cache.get_or_load(&1, load).await }
-    });
-    eventually("the lease is given, and nobody knows", async || {
-        !redis.command(&["KEYS", "tc1:*:s:*"]).is_empty()
-    })
-    .await;
-    caller.abort();
-
-    let answer = timeout(Duration::from_secs(2), near.cache.get_or_load(&1, load)).await;
-    assert_eq!(*answer.expect("it waits for nobody's load").unwrap(), 1);
-    assert_eq!(far.tiers.report().counters().loads, 0);
-}
-
 /// Several races side by side: while one waits for a timer, the others keep the machine busy.
 async fn race_in_lanes(name: &str, remote: impl Fn() -> Remote) {
     let (seeds, start) = (Arc::new(Seeds::new()), Instant::now());
@@ -98,7 +72,7 @@ async fn race_in_lanes(name: &str, remote: impl Fn() -> Remote) {
     let races: Vec<_> = lanes.join_all().await;
 
     let reads: u64 = races.iter().map(|race| race.reads.load(SeqCst)).sum();
-    let writes: u64 = races.iter().map(|race| race.begun.load(SeqCst)).sum();
+    let writes: u64 = races.iter().map(|race| race.writes.load(SeqCst)).sum();
     let violations: Vec<_> = races.iter().flat_map(|race| race.violations()).collect();
     let seconds = start.elapsed().as_secs_f64();
     println!(
@@ -147,49 +121,12 @@ struct Race {
     floors: Floors,
     /// Writers of an even key take turns, as `insert` asks for; those of an odd key do not.
     turns: Vec<Turn<()>>,
-    /// Invalidations and inserts that were begun: each becomes one event.
-    begun: AtomicU64,
+    commits: Vec<Notify>,
+    /// Commits, each of which is invalidated or inserted, and so becomes one event.
+    writes: AtomicU64,
     loading: Arc<AtomicUsize>,
     reads: AtomicU64,
     violations: Mutex<Vec<String>>,
-}
-
-/// One thing that happens in a round.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    node: usize,
-    key: u64,
-    start: Pause,
-    act: Act,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    /// A read that loads on a miss.
-    Read(Pause),
-    /// A read that does not load.
-    Look,
-    /// A read whose caller goes away after so many turns of the scheduler.
-    Drop(Pause, u8),
-    /// A commit and its invalidation, then a read on the same node at once.
-    Invalidate(Pause),
-    /// The same, of this key and the next.
-    InvalidateBoth(Pause),
-    /// A commit and an invalidation whose caller goes away: it is never acknowledged.
-    Forget(u8),
-    /// A commit and an insert of what was committed, then a read on the same node at once.
-    Insert(Pause),
-}
-
-/// How long something takes.
-#[derive(Clone, Copy, Debug)]
-enum Pause {
-    /// So many turns of the scheduler.
-    Turns(u8),
-    /// Up to about two milliseconds: tokio counts in whole ones.
-    Micros(u64),
-    /// Until the key's next commit, and so many turns more: a load that answers what was true before.
-    AcrossCommit(u8),
 }
 
 impl Race {
@@ -210,7 +147,8 @@ impl Race {
             store: CountingStore::new(),
             floors: Floors::default(),
             turns: (0..WINDOW).map(|_| Turn::default()).collect(),
-            begun: AtomicU64::new(0),
+            commits: (0..WINDOW).map(|_| Notify::default()).collect(),
+            writes: AtomicU64::new(0),
             loading: Arc::default(),
             reads: AtomicU64::new(0),
             violations: Mutex::default(),
@@ -235,7 +173,7 @@ impl Race {
         let keys = keys_of(round);
         let mut steps = JoinSet::new();
         for _ in 0..random.u64(4..12) {
-            let step = Step::draw(&mut random, keys.clone());
+            let step = Step::draw(&mut random, round, keys.clone());
             steps.spawn(Arc::clone(self).step(step));
         }
         while let Some(done) = steps.join_next().await {
@@ -243,7 +181,7 @@ impl Race {
         }
         self.settle(keys.clone()).await;
         self.check(keys.clone()).await;
-        if round % 16 == 0 {
+        if round.is_multiple_of(16) {
             self.check_what_redis_holds(random.usize(0..NODES), keys)
                 .await;
         }
@@ -319,8 +257,7 @@ impl Race {
 
     async fn invalidate(&self, node: usize, keys: &[u64]) {
         let _turn = self.turn(keys).await;
-        let commits: Vec<_> = keys.iter().map(|key| self.store.commit(key)).collect();
-        self.begun.fetch_add(keys.len() as u64, SeqCst);
+        let commits: Vec<_> = keys.iter().map(|key| self.commit(*key)).collect();
         let cache = &self.nodes[node].cache;
         let receipt = match keys {
             [key] => cache.invalidate(key).await,
@@ -334,8 +271,7 @@ impl Race {
 
     async fn insert(&self, node: usize, key: u64) {
         let _turn = self.turn(&[key]).await;
-        let commit = self.store.commit(&key);
-        self.begun.fetch_add(1, SeqCst);
+        let commit = self.commit(key);
         let receipt = self.nodes[node].cache.insert(&key, commit).await;
         assert!(!receipt.unwrap().is_pending());
         self.floors.acknowledged(node, key, commit);
@@ -344,8 +280,7 @@ impl Race {
     /// The invalidation is polled once at least, so that it goes on although nobody hears of it.
     async fn forget_an_invalidation(&self, node: usize, key: u64, turns: u8) {
         let _turn = self.turn(&[key]).await;
-        let commit = self.store.commit(&key);
-        self.begun.fetch_add(1, SeqCst);
+        let commit = self.commit(key);
         tokio::select! {
             biased;
             receipt = self.nodes[node].cache.invalidate(&key) => {
@@ -359,7 +294,14 @@ impl Race {
     async fn turn(&self, keys: &[u64]) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         // Two keys are neighbours, so one of them is even.
         let even = keys.iter().find(|key| takes_turns(**key))?;
-        Some(self.turns[*even as usize % self.turns.len()].lock().await)
+        Some(of_key(&self.turns, *even).lock().await)
+    }
+
+    fn commit(&self, key: u64) -> u64 {
+        self.writes.fetch_add(1, SeqCst);
+        let number = self.store.commit(&key);
+        of_key(&self.commits, key).notify_waiters();
+        number
     }
 
     async fn pass(&self, pause: Pause, key: u64, number: u64) {
@@ -367,11 +309,10 @@ impl Race {
             Pause::Turns(turns) => yield_often(turns).await,
             Pause::Micros(micros) => sleep(Duration::from_micros(micros)).await,
             Pause::AcrossCommit(turns) => {
-                for _ in 0..200 {
-                    if self.store.committed(&key) > number {
-                        break;
-                    }
-                    yield_now().await;
+                let committed = of_key(&self.commits, key).notified();
+                if self.store.committed(&key) == number {
+                    // Where no commit comes, a moment is enough.
+                    let _ = timeout(Duration::from_millis(1), committed).await;
                 }
                 yield_often(turns).await;
             }
@@ -384,10 +325,10 @@ impl Race {
             let of = |node: &Node| node.tiers.report().counters().bumps;
             self.nodes.iter().map(of).sum()
         };
-        let begun = self.begun.load(SeqCst);
-        soon("every invalidation begun was taken", || bumps() == begun).await;
+        let writes = self.writes.load(SeqCst);
+        soon("redis took every write", || bumps() == writes).await;
         for node in &self.nodes {
-            soon("a node has applied every event", || applied(node) == begun).await;
+            soon("a node has applied every event", || applied(node) == writes).await;
         }
         for key in keys {
             self.floors
@@ -447,50 +388,6 @@ impl Race {
     }
 }
 
-impl Step {
-    fn draw(random: &mut fastrand::Rng, keys: Range<u64>) -> Self {
-        // Most of a round meets at one key.
-        let key = if random.u8(0..4) > 0 {
-            keys.start
-        } else {
-            random.u64(keys)
-        };
-        // A few turns of the scheduler decide most races, so most steps begin nearly at once.
-        let start = match random.u8(0..8) {
-            0 => Pause::Micros(500),
-            1 | 2 => Pause::AcrossCommit(random.u8(0..4)),
-            _ => Pause::Turns(random.u8(0..24)),
-        };
-        let load = Pause::draw(random);
-        let act = match random.u8(0..16) {
-            0..6 => Act::Read(load),
-            6 => Act::Look,
-            7..10 => Act::Drop(load, random.u8(0..40)),
-            10..12 => Act::Invalidate(load),
-            12 => Act::InvalidateBoth(load),
-            13 => Act::Forget(random.u8(0..10)),
-            _ if takes_turns(key) => Act::Insert(load),
-            _ => Act::Invalidate(load),
-        };
-        Self {
-            node: random.usize(0..NODES),
-            key,
-            start,
-            act,
-        }
-    }
-}
-
-impl Pause {
-    fn draw(random: &mut fastrand::Rng) -> Self {
-        match random.u8(0..8) {
-            0 => Self::Micros(random.u64(100..1900)),
-            1..5 => Self::AcrossCommit(random.u8(0..40)),
-            _ => Self::Turns(random.u8(0..60)),
-        }
-    }
-}
-
 /// A load that runs; over when dropped, also by a caller that went away before it began.
 struct Loading(Arc<AtomicUsize>);
 
@@ -534,8 +431,13 @@ fn keys_of(round: u64) -> Range<u64> {
     first..first + WINDOW
 }
 
-fn takes_turns(key: u64) -> bool {
-    key % 2 == 0
+/// What belongs to this key, or to one of another window.
+fn of_key<T>(all: &[T], key: u64) -> &T {
+    &all[(key % WINDOW) as usize]
+}
+
+pub(crate) fn takes_turns(key: u64) -> bool {
+    key.is_multiple_of(2)
 }
 
 async fn yield_often(turns: u8) {
@@ -552,7 +454,7 @@ async fn soon(label: &str, condition: impl Fn() -> bool) {
             return;
         }
         assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}: {label}");
-        if look < 100 {
+        if look < 10 {
             yield_now().await;
         } else {
             sleep(Duration::from_millis(1)).await;
@@ -563,7 +465,7 @@ async fn soon(label: &str, condition: impl Fn() -> bool) {
 /// Per remote.
 const ROUNDS: u64 = 5_000;
 const LANES: u64 = 10;
-const NODES: usize = 3;
+pub(crate) const NODES: usize = 3;
 /// Keys that a round plays with.
-const WINDOW: u64 = 4;
+pub(crate) const WINDOW: u64 = 4;
 const POLICY: Policy = Policy::ttl(Duration::from_secs(600));

@@ -63,7 +63,7 @@ async fn the_shortest_and_the_longest_policies_work() {
 
 #[tokio::test]
 async fn zero_and_overflowing_durations_of_tiers_are_refused_by_name() {
-    let refused: [(&str, fn(TiersBuilder) -> TiersBuilder); 6] = [
+    let refused: [(&str, Setting); 6] = [
         ("remote_timeout", |tiers| {
             tiers.remote_timeout(Duration::ZERO)
         }),
@@ -116,6 +116,8 @@ async fn namespaces_and_names_that_would_break_a_key_are_refused() {
         assert!(error.is_config(), "{name:?}: {error}");
     }
 }
+
+type Setting = fn(TiersBuilder) -> TiersBuilder;
 
 async fn build_error(builder: TiersBuilder) -> Error {
     ends(builder.build()).await.map(|_| "tiers").unwrap_err()

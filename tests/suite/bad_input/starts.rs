@@ -3,9 +3,9 @@
 use crate::nodes::{Node, Remote};
 use crate::reads::{counters, ends, held_read, read};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 use tricache::{Error, Outcome, RemoteState, Tiers, TiersBuilder};
-use tricache_test_support::{CountingStore, RedisServer, eventually, eventually_within};
+use tricache_test_support::{CountingStore, RedisServer, eventually};
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_as_a_setting() {
@@ -81,7 +81,8 @@ async fn a_start_without_redis_by_choice_serves_from_the_store_until_it_comes() 
     let redis = RedisServer::start();
     redis.kill();
     let builder = Tiers::builder("test").redis(&redis.url());
-    let node = eventually_start(builder.start_without_redis(true)).await;
+    let start = Node::start(builder.start_without_redis(true));
+    let node = timeout(GIVING_UP, start).await.expect("a start in time");
     let store = CountingStore::new();
 
     assert_eq!(node.tiers.report().remote(), RemoteState::Away);
@@ -160,22 +161,11 @@ async fn build_error(builder: TiersBuilder) -> Error {
     ends(builder.build()).await.map(|_| "tiers").unwrap_err()
 }
 
-/// A start that gives up on Redis waits for it first.
-async fn eventually_start(builder: TiersBuilder) -> Node {
-    let mut node = None;
-    let mut builder = Some(builder);
-    eventually_within(Duration::from_secs(30), "started", async || {
-        if let Some(builder) = builder.take() {
-            node = Some(Node::start(builder).await);
-        }
-        node.is_some()
-    })
-    .await;
-    node.unwrap()
-}
-
 /// The address of a port that was just given back.
 async fn deserted() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("redis://{}", listener.local_addr().unwrap())
 }
+
+/// A start by choice looks for Redis first, and longer than a call may take.
+const GIVING_UP: Duration = Duration::from_secs(30);

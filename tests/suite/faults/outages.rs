@@ -1,7 +1,7 @@
 //! F5, F6 and F20: the remote tier is wiped, killed or frozen. Callers get their answers from the store meanwhile.
 
 use crate::nodes::{Node, Remote};
-use crate::reads::{counters, ends, held_read, read};
+use crate::reads::{counters, ends, held_read, read, served_locally};
 use futures_util::future::join_all;
 use std::time::Duration;
 use tricache::{Outcome, RemoteState};
@@ -193,13 +193,6 @@ async fn quick_node(remote: &Remote) -> Node {
 async fn hurried_node(remote: &Remote) -> Node {
     let builder = remote.builder().remote_timeout(Duration::from_millis(250));
     Node::start(builder.heartbeat(Duration::from_millis(50))).await
-}
-
-async fn served_locally(node: &Node, store: &CountingStore, key: u64) {
-    eventually("served from its own memory", async || {
-        read(&node.cache, store, key).await.outcome() == Outcome::LocalHit
-    })
-    .await;
 }
 
 /// Whether the node shows each key as it is in the store.

@@ -1,7 +1,7 @@
 //! F16, F17 and F19: pushes are lost. The feed's chain, its log and its heartbeats make up for them.
 
 use crate::nodes::{Node, Remote};
-use crate::reads::{QUIET, counters, held_read, hold_locally, numbers, read};
+use crate::reads::{QUIET, counters, held_read, hold_locally, numbers, read, served_locally};
 use std::{sync::Arc, time::Duration};
 use tricache::{ManualClock, Outcome, Policy, Tiers, TiersBuilder};
 use tricache_test_support::{CountingStore, Proxy, RedisServer, eventually};
@@ -143,7 +143,7 @@ async fn f19_heartbeats_find_what_a_half_open_subscription_lost() {
     let node = Node::start(behind(&proxy).heartbeat(Duration::from_millis(50))).await;
     let writer = remote.node().await;
     let store = CountingStore::new();
-    hold_locally(&node, &store, 1).await;
+    served_locally(&node, &store, 1).await;
 
     proxy.cut_subscribers();
     store.commit(&1);
