@@ -345,6 +345,7 @@ where
             server_time: Arc::clone(&engine.server_time),
             remote_limit: crate::model::millis(engine.remote_limit),
             observer: Arc::clone(&engine.observer),
+            circles: Arc::clone(&engine.circles),
             large: false.into(),
             told: false.into(),
             guarded,

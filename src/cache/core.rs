@@ -36,6 +36,8 @@ pub(super) struct Core<V> {
 enum Prepared<V> {
     Hit(Cached<V>),
     Load(Grant),
+    /// Another load of this process holds the lease, and waits for this one.
+    Circular,
 }
 
 impl<V: Send + Sync + 'static> Core<V> {
@@ -124,6 +126,11 @@ impl<V: Send + Sync + 'static> Core<V> {
                 return Ok(hit);
             }
             Prepared::Load(grant) => grant,
+            Prepared::Circular => {
+                let error = self.circular(at);
+                permit.complete(Err(error.clone()));
+                return Err(error);
+            }
         };
         let loader = match catch_unwind(AssertUnwindSafe(load)) {
             Ok(loader) => loader,
@@ -187,9 +194,10 @@ impl<V: Send + Sync + 'static> Core<V> {
         };
         let seen = |head: &_| self.engine.seen(at.id.bucket, Some(*head));
         Ok(
-            match acquire(&self.shelf, at, discard, permit.flight(), ticket, seen).await? {
+            match acquire(&self.shelf, at, discard, permit, ticket, seen).await? {
                 Acquired::Value(entry, ticket) => Prepared::Hit(self.take(at, entry, ticket)),
                 Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased)),
+                Acquired::Circular => Prepared::Circular,
             },
         )
     }
@@ -268,14 +276,13 @@ impl<V: Send + Sync + 'static> Core<V> {
         if !entry.is_fresh(now) {
             return None;
         }
-        let outcome =
-            if entry.generation.is_some() && proof.is_live(now) && entry.gap() == proof.gap {
-                Outcome::LocalHit
-            } else if entry.generation.is_none() || !self.engine.remote.is_up() {
-                Outcome::LocalUnproven
-            } else {
-                return None;
-            };
+        let outcome = if entry.gap() == proof.gap && proof.is_live(now) {
+            Outcome::LocalHit
+        } else if entry.generation.is_none() || !self.engine.remote.is_up() {
+            Outcome::LocalUnproven
+        } else {
+            return None;
+        };
         Some(self.answer(key, entry, now, outcome))
     }
 

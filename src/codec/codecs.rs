@@ -3,6 +3,8 @@
 //! [`Codec`] is what people implement: generic, so it cannot be a trait object.
 //! `ValueCodec` is the same for one value type, so that a cache can hold any codec in a box.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -113,19 +115,27 @@ where
     }
 
     fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        if !self.0.is_positional() {
-            return self.0.encode(value, out);
-        }
-        guarded(value, |value| self.0.encode(value, out))
+        let encode = || match self.0.is_positional() {
+            false => self.0.encode(value, out),
+            true => guarded(value, |value| self.0.encode(value, out)),
+        };
+        unpanicked(encode).unwrap_or_else(|| Err(EncodeError::new("its `Serialize` panicked")))
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError> {
-        self.0.decode(bytes)
+        unpanicked(|| self.0.decode(bytes))
+            .unwrap_or_else(|| Err(DecodeError::new("its `Deserialize` panicked")))
     }
 
     fn fingerprint(&self) -> Result<u64, SchemaError> {
         fingerprint::<V>(self.0.is_human_readable())
     }
+}
+
+/// What `call` answers, or `None` if it panics: a value's own code must not take the load's task with it.
+pub(super) fn unpanicked<T>(call: impl FnOnce() -> T) -> Option<T> {
+    // What a panic may leave half written is thrown away with the error.
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@ use bincode::error::EncodeError;
 use serde::Serialize;
 
 use crate::codec::bincode::LENIENT;
+use crate::codec::codecs::unpanicked;
 
 /// The length of `value` in bincode, or `None` if it cannot be told.
 pub(crate) fn encoded_len<V: Serialize + ?Sized>(value: &V) -> Option<usize> {
     let mut len = 0;
-    bincode::serde::encode_into_writer(value, Counter(&mut len), LENIENT).ok()?;
+    let count = || bincode::serde::encode_into_writer(value, Counter(&mut len), LENIENT).ok();
+    unpanicked(count)??;
     Some(len)
 }
 

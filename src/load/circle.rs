@@ -3,7 +3,11 @@
 //! A loader may read the cache. If the load that it would wait for waits, directly or through others, for the
 //! loader's own load, nobody would ever answer. Each waiting of a load for another is an edge; an edge that would
 //! close a circle is refused.
+//!
+//! A load may also wait for a *lease*: that of a load of this very process which nobody joins any more, because its
+//! key was invalidated or its bucket lost something. So who holds a lease is noted, too.
 
+use crate::model::Address;
 use std::{
     collections::HashMap,
     future::Future,
@@ -17,9 +21,18 @@ tokio::task_local! {
     static CURRENT: u64;
 }
 
-/// Who waits for whom, in this process.
+/// Who waits for whom, and who holds which lease, in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Circles(Mutex<HashMap<u64, Vec<u64>>>);
+pub(crate) struct Circles(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    edges: HashMap<u64, Vec<u64>>,
+    holders: HashMap<LeaseName, u64>,
+}
+
+/// What a lease is for: cache, key, type of the value.
+type LeaseName = (u32, u64, u64);
 
 /// A waiting under way; ends when dropped.
 #[derive(Debug)]
@@ -27,6 +40,14 @@ pub(crate) struct Waiting<'a> {
     circles: &'a Circles,
     from: u64,
     to: u64,
+}
+
+/// A lease held; given up when dropped.
+#[derive(Debug)]
+pub(super) struct Holding<'a> {
+    circles: &'a Circles,
+    lease: LeaseName,
+    holder: u64,
 }
 
 /// A new number for a flight.
@@ -47,25 +68,56 @@ pub(crate) fn waits_for(circles: &Circles, to: u64) -> Result<Option<Waiting<'_>
     let Ok(from) = CURRENT.try_with(|current| *current) else {
         return Ok(None);
     };
-    let mut edges = circles.lock();
-    if leads_to(&edges, to, from) {
-        return Err(());
-    }
-    edges.entry(from).or_default().push(to);
-    drop(edges);
-    Ok(Some(Waiting { circles, from, to }))
+    circles.waits(from, to).map(Some)
 }
 
 impl Circles {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<u64>>> {
-        // The map is whole after every step, so a panic elsewhere spoils nothing.
+    /// Notes that flight `holder` loads under the lease of this address.
+    pub(super) fn holds(&self, at: &Address, holder: u64) -> Holding<'_> {
+        let lease = lease_name(at);
+        self.lock().holders.insert(lease, holder);
+        Holding {
+            circles: self,
+            lease,
+            holder,
+        }
+    }
+
+    /// Notes that flight `from` waits for the lease of this address; `Err` if who holds it waits for that flight.
+    ///
+    /// Nothing is noted where another process holds it.
+    pub(super) fn waits_for_lease(
+        &self,
+        at: &Address,
+        from: u64,
+    ) -> Result<Option<Waiting<'_>>, ()> {
+        let holder = self.lock().holders.get(&lease_name(at)).copied();
+        holder.map(|to| self.waits(from, to)).transpose()
+    }
+
+    fn waits(&self, from: u64, to: u64) -> Result<Waiting<'_>, ()> {
+        let mut known = self.lock();
+        if leads_to(&known.edges, to, from) {
+            return Err(());
+        }
+        known.edges.entry(from).or_default().push(to);
+        drop(known);
+        Ok(Waiting {
+            circles: self,
+            from,
+            to,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // The maps are whole after every step, so a panic elsewhere spoils nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut edges = self.circles.lock();
+        let edges = &mut self.circles.lock().edges;
         if let Some(targets) = edges.get_mut(&self.from) {
             if let Some(index) = targets.iter().position(|target| *target == self.to) {
                 targets.swap_remove(index);
@@ -75,6 +127,20 @@ impl Drop for Waiting<'_> {
             }
         }
     }
+}
+
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        let holders = &mut self.circles.lock().holders;
+        // After an invalidation another load may hold it by now.
+        if holders.get(&self.lease) == Some(&self.holder) {
+            holders.remove(&self.lease);
+        }
+    }
+}
+
+fn lease_name(at: &Address) -> LeaseName {
+    (at.id.cache, at.id.hash, at.schema)
 }
 
 /// Whether `start` waits for `goal`, directly or through others. There is no circle yet, so this ends.
@@ -108,6 +174,6 @@ mod tests {
 
         assert!(within(2, async { waits_for(&circles, 1).is_ok() }).await);
         assert!(waits_for(&circles, 1).unwrap().is_none());
-        assert!(circles.lock().is_empty());
+        assert!(circles.lock().edges.is_empty());
     }
 }

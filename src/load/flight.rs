@@ -22,6 +22,8 @@ use tokio::sync::Notify;
 /// The flights of one cache.
 pub(crate) struct Flights<V> {
     shards: [Mutex<HashMap<u64, Arc<Flight<V>>>>; SHARDS],
+    /// Those that ask for a lease, detached ones among them: a push that tells of a fill concerns them all.
+    asking: Mutex<HashMap<u64, Vec<Arc<Flight<V>>>>>,
 }
 
 /// A load under way, from the miss to the answer.
@@ -62,6 +64,7 @@ impl<V> Flights<V> {
     pub(crate) fn new() -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
+            asking: Mutex::default(),
         }
     }
 
@@ -107,7 +110,7 @@ impl<V> Flights<V> {
 
     /// Another node filled this key, or gave up: whoever waits for its lease may look again.
     pub(crate) fn wake(&self, hash: u64) {
-        if let Some(flight) = self.shard(hash).get(&hash) {
+        for flight in lock(&self.asking).get(&hash).into_iter().flatten() {
             flight.woken.notify_one();
         }
     }
@@ -191,6 +194,14 @@ impl<V> Permit<V> {
         &self.flight
     }
 
+    /// From now on the flight hears of fills of its key, until the answer is dropped.
+    pub(super) fn asks(&self) -> Asking<'_, V> {
+        let mut asking = lock(&self.flights.asking);
+        let flights = asking.entry(self.flight.key.hash()).or_default();
+        flights.push(Arc::clone(&self.flight));
+        Asking(self)
+    }
+
     /// The flight loads under this generation: an event that gave it does not concern it.
     pub(super) fn loads_under(&self, generation: Generation) {
         self.flight
@@ -211,6 +222,22 @@ impl<V> Drop for Permit<V> {
         let running = matches!(*lock(&self.flight.state), State::Running);
         if running {
             self.flight.end(State::Abandoned);
+        }
+    }
+}
+
+/// A flight that hears of fills of its key.
+pub(super) struct Asking<'a, V>(&'a Permit<V>);
+
+impl<V> Drop for Asking<'_, V> {
+    fn drop(&mut self) {
+        let mut asking = lock(&self.0.flights.asking);
+        let hash = self.0.flight.key.hash();
+        if let Some(flights) = asking.get_mut(&hash) {
+            flights.retain(|flight| !Arc::ptr_eq(flight, &self.0.flight));
+            if flights.is_empty() {
+                asking.remove(&hash);
+            }
         }
     }
 }
@@ -333,6 +360,22 @@ mod tests {
             flights.join(&key("a"), 3, 150, deaf(101)),
             Role::Lead(_)
         ));
+    }
+
+    /// A node read a key of a bucket that nobody had used: its own question began the bucket's epoch, and that
+    /// detached its flight. The push that the value was there then found nobody, and the node waited out its pause.
+    #[tokio::test]
+    async fn a_detached_flight_still_hears_of_a_fill() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let permit = lead(&flights, &key("a"));
+        let asking = permit.asks();
+        flights.detach_bucket(3);
+
+        flights.wake(key("a").hash());
+
+        permit.flight().woken().await;
+        drop(asking);
+        assert!(lock(&flights.asking).is_empty());
     }
 
     #[tokio::test]

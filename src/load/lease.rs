@@ -4,7 +4,7 @@
 //! that finds another loading waits for the push that the value is there, looking again itself now and then; when
 //! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
 
-use super::{flight::Flight, shelf::Shelf};
+use super::{flight::Permit, shelf::Shelf};
 use crate::{
     local::Ticket,
     model::{Address, Entry, Generation, Head, Version},
@@ -23,6 +23,8 @@ pub(crate) enum Acquired<V> {
     Value(Arc<Entry<V>>, Ticket),
     /// This node loads.
     Load(Leased),
+    /// The lease is held by a load of this process that waits for this one.
+    Circular,
 }
 
 /// A load under a generation, with the lease or, if `token` is `None`, beside it.
@@ -45,11 +47,13 @@ pub(crate) async fn acquire<V: Send + Sync + 'static>(
     shelf: &Arc<Shelf<V>>,
     at: &Address,
     mut discard: bool,
-    flight: &Flight<V>,
+    permit: &Permit<V>,
     ticket: impl Fn() -> Option<Ticket>,
     seen: impl Fn(&Head),
 ) -> Result<Acquired<V>, RemoteError> {
     let token = fastrand::u64(1..u64::MAX);
+    // Before the first question: the push may come before its answer.
+    let _asking = permit.asks();
     let mut asked = Asked {
         shelf,
         at,
@@ -89,6 +93,10 @@ pub(crate) async fn acquire<V: Send + Sync + 'static>(
                 Ok(None) | Err(()) => discard = true,
             },
             Turn::Follow => {
+                let Ok(_waiting) = shelf.circles.waits_for_lease(at, permit.flight().number())
+                else {
+                    return Ok(Acquired::Circular);
+                };
                 let moved_on = followed.is_some_and(|version| version != opened.generation.version);
                 if moved_on || Instant::now() >= patience {
                     shelf.observer.note(Decision::LoadedAlone);
@@ -100,7 +108,7 @@ pub(crate) async fn acquire<V: Send + Sync + 'static>(
                 // Bad bytes are dropped once: what comes next is the leader's.
                 discard = false;
                 // The push may be lost; then the pause ends it.
-                let _ = timeout(jittered(pause), flight.woken()).await;
+                let _ = timeout(jittered(pause), permit.flight().woken()).await;
                 pause = (pause * 2).min(LAST_LOOK);
             }
         }

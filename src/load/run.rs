@@ -41,6 +41,7 @@ pub(crate) async fn run<V, R, E>(
     E: Into<BoxError>,
 {
     let _kept = keep_lease(&shelf, &at, &permit, &grant);
+    let _held = hold_lease(&shelf, &at, &permit, &grant);
     let began = shelf.clock.now();
     shelf.observer.note(Decision::Load);
     let loader = AssertUnwindSafe(circle::within(permit.flight().number(), loader)).catch_unwind();
@@ -236,6 +237,21 @@ fn keep_lease<V: Send + Sync + 'static>(
     permit.loads_under(leased.generation);
     let keep = lease::keep(Arc::clone(shelf), at.clone(), leased.token?);
     Some(AbortOnDrop(tokio::spawn(keep)))
+}
+
+/// Makes it known in this process who loads under the lease.
+fn hold_lease<'a, V: Send + Sync + 'static>(
+    shelf: &'a Shelf<V>,
+    at: &Address,
+    permit: &Permit<V>,
+    grant: &Grant,
+) -> Option<circle::Holding<'a>> {
+    match grant {
+        Grant::Leased(Leased { token: Some(_), .. }) => {
+            Some(shelf.circles.holds(at, permit.flight().number()))
+        }
+        _ => None,
+    }
 }
 
 /// A task that ends with its owner.

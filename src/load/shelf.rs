@@ -1,5 +1,6 @@
 //! Where a cache keeps its values, and the two ways between a value and its bytes.
 
+use super::Circles;
 use crate::{
     codec::{self, EncodeError, ValueCodec},
     local::{Local, Ticket},
@@ -30,6 +31,7 @@ pub(crate) struct Shelf<V> {
     /// How long a call to Redis may take, in ms.
     pub(crate) remote_limit: u64,
     pub(crate) observer: Arc<Observer>,
+    pub(crate) circles: Arc<Circles>,
     /// Whether some value was too big for the connection of the small ones.
     pub(crate) large: AtomicBool,
     /// Whether the log has told of a value that cannot be stored.
@@ -159,7 +161,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
 
     /// Puts an entry that nothing proves: for at most a second, so that the store is not overrun while Redis is away.
     pub(crate) fn put_unproven(&self, id: EntityId, entry: &Arc<Entry<V>>, ticket: Ticket) {
-        entry.prove(entry.lifetime.deadline, ticket.gap);
+        entry.keep_unproven();
         self.admit(id, entry, ticket);
     }
 

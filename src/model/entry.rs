@@ -24,17 +24,17 @@ impl Lifetime {
 }
 
 /// A value, immutable but for two marks that tell when it was last proven.
-// What a hit reads comes first, in one or two cache lines together with the count of the `Arc` around it.
+// What a hit reads comes first, so that it lies in one cache line with the count of the `Arc` around it.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry<V> {
     fresh_until: AtomicU64,
     gap: AtomicU64,
+    /// The rendered key, short ones in place.
+    key: SmallVec<[u8; 16]>,
     /// `None`: loaded while Redis could not be asked, so nothing can ever prove it.
     pub(crate) generation: Option<Generation>,
     pub(crate) lifetime: Lifetime,
-    /// The rendered key, short ones in place.
-    key: SmallVec<[u8; 16]>,
     pub(crate) value: V,
     /// Hash of the encoded body, where it was encoded.
     pub(crate) content_id: Option<u64>,
@@ -65,6 +65,11 @@ impl<V> Entry<V> {
         *self.key == *key
     }
 
+    /// Lets an entry that nothing proves be served as such, for its short life.
+    pub(crate) fn keep_unproven(&self) {
+        self.prove(self.lifetime.deadline, UNPROVABLE);
+    }
+
     /// Marks the entry as proven: servable until `fresh_until`, as long as its bucket sees no gap after `gap`.
     pub(crate) fn prove(&self, fresh_until: u64, gap: u64) {
         self.fresh_until
@@ -83,3 +88,6 @@ impl<V> Entry<V> {
         self.gap.load(Ordering::Acquire)
     }
 }
+
+/// A gap generation that no bucket ever has.
+const UNPROVABLE: u64 = u64::MAX;

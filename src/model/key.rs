@@ -97,6 +97,9 @@ impl KeyWriter {
             Ok(small) => small,
             Err(_) => return self.text.extend_from_slice(number.to_string().as_bytes()),
         };
+        if rest < 10 {
+            return self.text.push(b'0' + rest as u8);
+        }
         loop {
             at -= 1;
             digits[at] = b'0' + (rest % 10) as u8;

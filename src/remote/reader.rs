@@ -193,7 +193,7 @@ fn snapshot(mut values: impl Iterator<Item = Value>) -> Snapshot {
 }
 
 /// Reads under way at once before others wait to travel together.
-const UNDER_WAY: usize = 8;
+const UNDER_WAY: usize = 4;
 /// Reads that travel together at most.
 const BATCH: usize = 64;
 /// Bytes that the names of one read usually take.

@@ -45,7 +45,12 @@ impl RedisRemote {
     pub(crate) async fn check_server(&self, limit: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + limit;
         while let Err(error) = self.beat().await {
-            if is_refusal(&error) || Instant::now() >= deadline {
+            if is_refusal(&error) {
+                return Err(Error::config(format!(
+                    "redis refused the connection: {error}"
+                )));
+            }
+            if Instant::now() >= deadline {
                 return Err(Error::unavailable("reach redis", Some(error.into())));
             }
             sleep(RETRY).await;

@@ -13,13 +13,19 @@ end
 
 local function save(c) redis.call('SET', KEYS[1], control_text(c)) end
 
+-- A number that doubles hold exactly, or nil: what the nodes cannot read must be missing here, too.
+local function exact(text)
+  local number = tonumber(text)
+  return number and number < 9007199254740992 and number or nil
+end
+
 -- The control record, or nil: missing means unknown.
 local function stored_control()
   local text = redis.call('GET', KEYS[1])
   if not text then return nil end
   local epoch, owner, n, nonce, high = string.match(text, '^1|(%d+)|([^|]*)|(%d+)|(%d+)|(%d+)$')
-  if not epoch then return nil end
-  return {epoch = epoch, owner = owner, n = tonumber(n), nonce = nonce, high = tonumber(high)}
+  if not (exact(epoch) and exact(n) and exact(nonce) and exact(high)) then return nil end
+  return {epoch = epoch, owner = owner, n = exact(n), nonce = nonce, high = exact(high)}
 end
 
 local function append(n, event)
@@ -49,7 +55,7 @@ local function stored_version(key)
   local text = redis.call('GET', key)
   if not text then return nil end
   local version = string.match(text, '^1|(%d+)|%d+|%d+$')
-  return version and tonumber(version)
+  return exact(version)
 end
 
 -- A version that was never issued before: not in this epoch, whatever was evicted and whatever the clock did.
