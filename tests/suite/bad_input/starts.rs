@@ -54,10 +54,16 @@ async fn a_password_that_is_wrong_or_missing_is_an_error_and_is_not_shown() {
     let wrong = url("app:hunter2");
 
     let error = build_error(Tiers::builder("test").redis(&wrong)).await;
-    assert!(error.is_unavailable(), "{error}");
+    assert!(error.is_config(), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"));
     let builder = Tiers::builder("test").redis(&wrong);
     assert!(!format!("{builder:?}").contains("hunter2"));
+
+    // Nor is it taken for a Redis that is away.
+    let without = Tiers::builder("test")
+        .redis(&wrong)
+        .start_without_redis(true);
+    assert!(build_error(without).await.is_config());
 
     let tiers = Tiers::builder("test").redis(&url("app:right")).build();
     assert_eq!(
@@ -73,7 +79,7 @@ async fn a_user_who_may_not_do_what_is_needed_is_told_at_the_start() {
 
     let error = build_error(Tiers::builder("test").redis(&url)).await;
 
-    assert!(error.is_unavailable(), "{error}");
+    assert!(error.is_config(), "{error}");
 }
 
 #[tokio::test]
