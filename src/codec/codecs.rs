@@ -64,9 +64,9 @@ pub trait Codec: Send + Sync + 'static {
     /// If so, a cache refuses to encode a value that leaves a field out (`#[serde(skip_serializing_if)]`):
     /// the fields behind it would move up and be read as something else, without any error.
     ///
-    /// What serde does not tell cannot be refused: with such a codec, do not write
-    /// `skip_serializing` or `skip_deserializing` without the other (`skip` is both), and no
-    /// `skip_serializing_if` in a tuple struct or tuple variant.
+    /// Serde does not tell of `skip_serializing` or `skip_deserializing` without the other, nor of
+    /// `skip_serializing_if` in a tuple struct or tuple variant. So what such a codec has written is read and written
+    /// once more before it is stored, and refused if that fails or has another length.
     fn is_positional(&self) -> bool;
 
     /// Appends the encoded value to `out`, which is not empty: what stands in it already must stay.
@@ -115,9 +115,13 @@ where
     }
 
     fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let encode = || match self.0.is_positional() {
-            false => self.0.encode(value, out),
-            true => guarded(value, |value| self.0.encode(value, out)),
+        let encode = || {
+            if !self.0.is_positional() {
+                return self.0.encode(value, out);
+            }
+            let start = out.len();
+            guarded(value, |value| self.0.encode(value, out))?;
+            self.check_reversible::<V>(&out[start..])
         };
         unpanicked(encode).unwrap_or_else(|| Err(EncodeError::new("its `Serialize` panicked")))
     }
@@ -129,6 +133,28 @@ where
 
     fn fingerprint(&self) -> Result<u64, SchemaError> {
         fingerprint::<V>(self.0.is_human_readable())
+    }
+}
+
+impl<C: Codec> Of<C> {
+    /// Serde does not tell of every field that is left out (`skip_serializing` alone, a tuple struct's
+    /// `skip_serializing_if`), but what moved up in its place nearly never has the same length when it is written again.
+    ///
+    /// It costs a decoding for each value that is stored, which was loaded just before.
+    fn check_reversible<V: Serialize + DeserializeOwned>(
+        &self,
+        body: &[u8],
+    ) -> Result<(), EncodeError> {
+        let mut again = Vec::with_capacity(body.len());
+        let reversible = match self.0.decode::<V>(body) {
+            Ok(value) => self.0.encode(&value, &mut again).is_ok() && again.len() == body.len(),
+            Err(_) => false,
+        };
+        if reversible {
+            Ok(())
+        } else {
+            Err(EncodeError::irreversible())
+        }
     }
 }
 
@@ -216,5 +242,56 @@ mod tests {
         let in_json = ValueCodec::<uuid::Uuid>::fingerprint(&Of(Json)).unwrap();
 
         assert_ne!(in_bincode, in_json);
+    }
+
+    /// A password hash was kept out of answers by `skip_serializing`. bincode wrote two of three fields and read three:
+    /// the stock came back as 3, and the sizes without their first.
+    #[test]
+    fn a_field_left_out_on_one_side_only_is_refused() {
+        #[derive(Debug, Serialize, serde::Deserialize)]
+        struct Product {
+            #[serde(skip_serializing)]
+            secret: u8,
+            stock: u8,
+            sizes: Vec<u8>,
+        }
+        let product = Product {
+            secret: 7,
+            stock: 0,
+            sizes: vec![2, 40, 42],
+        };
+        let mut plain = Vec::new();
+        Bincode.encode(&product, &mut plain).unwrap();
+        let read: Product = Bincode
+            .decode(&[&plain[..], &[0]].concat()[..plain.len()])
+            .unwrap_or(Product {
+                secret: 0,
+                stock: 0,
+                sizes: Vec::new(),
+            });
+        assert_ne!(
+            (read.stock, read.sizes),
+            (product.stock, product.sizes.clone())
+        );
+
+        let error = Of(Bincode).encode(&product, &mut Vec::new()).unwrap_err();
+
+        assert!(error.is_irreversible(), "{error}");
+    }
+
+    #[test]
+    fn a_field_left_out_of_a_tuple_struct_is_refused() {
+        #[derive(Debug, Serialize, serde::Deserialize)]
+        struct Point(
+            #[serde(skip_serializing_if = "Option::is_none")] Option<u8>,
+            u8,
+            u8,
+        );
+
+        let error = Of(Bincode)
+            .encode(&Point(None, 1, 2), &mut Vec::new())
+            .unwrap_err();
+
+        assert!(error.is_irreversible(), "{error}");
     }
 }

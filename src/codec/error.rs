@@ -16,6 +16,7 @@ pub struct EncodeError(EncodeKind);
 enum EncodeKind {
     SkipField(SkippedField),
     TooLarge { limit: usize },
+    Irreversible,
     Other(BoxError),
 }
 
@@ -41,6 +42,15 @@ impl EncodeError {
         Self(EncodeKind::SkipField(skipped))
     }
 
+    /// Whether the encoded value would come back as another one.
+    pub fn is_irreversible(&self) -> bool {
+        matches!(self.0, EncodeKind::Irreversible)
+    }
+
+    pub(crate) fn irreversible() -> Self {
+        Self(EncodeKind::Irreversible)
+    }
+
     pub(crate) fn too_large(limit: usize) -> Self {
         Self(EncodeKind::TooLarge { limit })
     }
@@ -53,6 +63,10 @@ impl fmt::Display for EncodeError {
             EncodeKind::TooLarge { limit } => {
                 write!(f, "the encoded value is larger than {limit} bytes")
             }
+            EncodeKind::Irreversible => f.write_str(
+                "the encoded value would come back as another one: a field is left out on one side \
+                 only (`skip_serializing`), or `Deserialize` does not undo `Serialize`",
+            ),
             EncodeKind::Other(_) => f.write_str("the value could not be encoded"),
         }
     }
@@ -62,7 +76,9 @@ impl Error for EncodeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             EncodeKind::Other(source) => Some(source.as_ref()),
-            EncodeKind::SkipField(_) | EncodeKind::TooLarge { .. } => None,
+            EncodeKind::SkipField(_) | EncodeKind::TooLarge { .. } | EncodeKind::Irreversible => {
+                None
+            }
         }
     }
 }

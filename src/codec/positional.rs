@@ -9,7 +9,8 @@
 //! A hand-written impl may instead announce more fields than it writes; that is refused at `end`.
 //!
 //! Two things cannot be seen from here, since serde neither announces nor skips the field: one with
-//! `skip_serializing` alone, and `skip_serializing_if` in a tuple struct or tuple variant.
+//! `skip_serializing` alone, and `skip_serializing_if` in a tuple struct or tuple variant. `Of` in `codecs.rs` finds them
+//! by reading back what was written.
 
 use std::cell::Cell;
 

@@ -211,6 +211,8 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         if !self.told.swap(true, Ordering::Relaxed) {
             let ways_out = if error.is_skipped_field() {
                 "remove `skip_serializing_if` from the type, or choose a codec that writes field names"
+            } else if error.is_irreversible() {
+                "write and read the same fields, or choose a codec that writes field names"
             } else {
                 "choose another type or another codec"
             };

@@ -463,7 +463,7 @@ async fn soon(label: &str, condition: impl Fn() -> bool) {
 }
 
 /// Per remote.
-const ROUNDS: u64 = 5_000;
+const ROUNDS: u64 = 10_000;
 const LANES: u64 = 10;
 pub(crate) const NODES: usize = 3;
 /// Keys that a round plays with.
