@@ -3,7 +3,11 @@
 use crate::nodes::Remote;
 use crate::reads::ends;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tricache::{
     Cached, Codec, DecodeError, EncodeError, Error, Outcome, Policy, TieredCache, Tiers,
 };
@@ -151,8 +155,11 @@ async fn a_value_whose_encoding_panics_is_served_and_not_stored() {
 async fn a_value_whose_decoding_panics_is_loaded_anew() {
     for remote in Remote::both() {
         let (one, other) = (start(&remote).await, start(&remote).await);
+        SUPERSTITIOUS.store(false, Ordering::SeqCst);
         load(&cache(&one), 1, Superstitious(13)).await.unwrap();
 
+        // The next release does not read it any more.
+        SUPERSTITIOUS.store(true, Ordering::SeqCst);
         let loaded = load(&cache(&other), 1, Superstitious(12)).await;
 
         let loaded = loaded.unwrap();
@@ -195,13 +202,16 @@ impl Serialize for Grumpy {
     }
 }
 
+static SUPERSTITIOUS: AtomicBool = AtomicBool::new(false);
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(from = "u64")]
 struct Superstitious(u64);
 
 impl From<u64> for Superstitious {
     fn from(number: u64) -> Self {
-        assert_ne!(number, 13, "this one does not want to be read");
+        let bad = number == 13 && SUPERSTITIOUS.load(Ordering::SeqCst);
+        assert!(!bad, "this one does not want to be read");
         Self(number)
     }
 }
