@@ -155,6 +155,8 @@ impl Engine {
         };
         // Whether in time or not, the answer is what still waits.
         let _ = timeout(within, drained).await;
+        // What fails from here on is told to its caller: nobody would send it again.
+        self.journal().close();
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;

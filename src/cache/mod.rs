@@ -11,7 +11,7 @@ use crate::{
     engine::Engine,
     error::{BoxError, Error},
     invalidate::Receipt,
-    load::{LoadContext, Loaded, Shelf},
+    load::{LoadContext, Loaded, Shelf, panic_message},
     model::{CacheKey, Policy},
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
@@ -213,6 +213,9 @@ async fn finish<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T,
     match task.await {
         Ok(result) => result,
         // The runtime is shutting down.
-        Err(_) => Err(Error::closed()),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => Err(Error::panicked(panic_message(&*panic))),
+            Err(_) => Err(Error::closed()),
+        },
     }
 }

@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -20,6 +20,8 @@ use tokio::sync::Notify;
 pub(crate) struct Journal {
     pending: Mutex<HashMap<(u32, u64), Pending>>,
     count: AtomicUsize,
+    /// Nobody sends any more.
+    closed: AtomicBool,
     changed: Notify,
 }
 
@@ -39,6 +41,9 @@ impl Journal {
     /// When the journal is full: nothing is dropped in silence.
     pub(crate) fn add(&self, at: &Address, pointer_ttl: u64) -> Result<(), Error> {
         let mut pending = self.lock();
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::closed());
+        }
         let full = pending.len() >= CAPACITY;
         match pending.entry(name(at.id)) {
             std::collections::hash_map::Entry::Occupied(mut entry) => entry.get_mut().times += 1,
@@ -60,6 +65,13 @@ impl Journal {
         Ok(())
     }
 
+    /// From now on nothing is taken over; answers how many still wait.
+    pub(crate) fn close(&self) -> usize {
+        let pending = self.lock();
+        self.closed.store(true, Ordering::SeqCst);
+        pending.len()
+    }
+
     /// Whether this node must not believe what Redis says of the entity.
     pub(crate) fn holds(&self, id: EntityId) -> bool {
         self.len() > 0 && self.lock().contains_key(&name(id))
@@ -70,10 +82,23 @@ impl Journal {
     }
 
     /// Some of what waits, once anything does.
-    pub(super) async fn next(&self, at_most: usize) -> Vec<Pending> {
+    ///
+    /// The first `skip` are left out where there are more: what Redis refuses for good must not keep the others back.
+    pub(super) async fn next(&self, at_most: usize, skip: &mut usize) -> Vec<Pending> {
         loop {
             let changed = self.changed.notified();
-            let batch: Vec<_> = self.lock().values().take(at_most).cloned().collect();
+            let batch: Vec<_> = {
+                let pending = self.lock();
+                if *skip >= pending.len() {
+                    *skip = 0;
+                }
+                pending
+                    .values()
+                    .skip(*skip)
+                    .take(at_most)
+                    .cloned()
+                    .collect()
+            };
             if !batch.is_empty() {
                 return batch;
             }
@@ -125,7 +150,7 @@ mod tests {
         journal.add(&address(2), 1).unwrap();
 
         assert_eq!(journal.len(), 2);
-        assert_eq!(journal.next(10).await.len(), 2);
+        assert_eq!(journal.next(10, &mut 0).await.len(), 2);
         assert!(journal.holds(address(1).id) && !journal.holds(address(3).id));
     }
 
@@ -133,14 +158,43 @@ mod tests {
     async fn what_was_invalidated_again_while_it_was_sent_is_sent_again() {
         let journal = Journal::default();
         journal.add(&address(1), 1).unwrap();
-        let sent = journal.next(1).await.remove(0);
+        let sent = journal.next(1, &mut 0).await.remove(0);
 
         journal.add(&address(1), 1).unwrap();
         journal.sent(&sent);
         assert!(journal.holds(address(1).id));
 
-        let sent = journal.next(1).await.remove(0);
+        let sent = journal.next(1, &mut 0).await.remove(0);
         journal.sent(&sent);
         assert!(!journal.holds(address(1).id));
+    }
+
+    /// Redis refused the bumps of one bucket for good. They were always the first to be sent again, and whatever else
+    /// waited was never reached.
+    #[tokio::test]
+    async fn what_redis_refuses_does_not_keep_the_others_back() {
+        let journal = Journal::default();
+        for key in 1..=3 {
+            journal.add(&address(key), 1).unwrap();
+        }
+
+        let first = journal.next(2, &mut 0).await;
+        let mut skip = 2;
+        let last = journal.next(2, &mut skip).await;
+
+        assert_eq!((first.len(), last.len()), (2, 1));
+        assert!(first.iter().all(|pending| pending.at.id != last[0].at.id));
+        skip = 9;
+        assert_eq!(journal.next(2, &mut skip).await.len(), 2);
+    }
+
+    #[test]
+    fn a_closed_journal_says_that_nobody_would_send() {
+        let journal = Journal::default();
+        journal.add(&address(1), 1).unwrap();
+
+        assert_eq!(journal.close(), 1);
+
+        assert!(journal.add(&address(2), 1).unwrap_err().is_closed());
     }
 }

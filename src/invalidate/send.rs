@@ -73,8 +73,10 @@ impl Sender {
 
 /// Sends what waits until Redis takes it; runs as long as the `Tiers`.
 pub(crate) async fn resend(sender: Sender) {
+    let mut skip = 0;
     loop {
-        let batch = sender.journal.next(BATCH).await;
+        let batch = sender.journal.next(BATCH, &mut skip).await;
+        let asked = batch.len();
         let taken = stream::iter(batch)
             .map(|pending| {
                 let sender = &sender;
@@ -94,6 +96,12 @@ pub(crate) async fn resend(sender: Sender) {
             .buffer_unordered(BATCH)
             .fold(0, |taken, ok| async move { taken + usize::from(ok) })
             .await;
+        // A short batch was the last: from the front again.
+        skip = if asked < BATCH {
+            0
+        } else {
+            skip + asked - taken
+        };
         if taken == 0 {
             sleep(PAUSE).await;
         }

@@ -34,6 +34,8 @@ pub(crate) struct Flight<V> {
     started: u64,
     /// Version of the lease under which it loads; zero while unknown.
     version: AtomicU64,
+    /// Epoch of that version: versions are ordered within one only. Written before it.
+    epoch: AtomicU64,
     state: Mutex<State<V>>,
     ended: Notify,
     woken: Notify,
@@ -96,7 +98,10 @@ impl<V> Flights<V> {
         let mut shard = self.shard(id.hash);
         let concerned = shard.get(&id.hash).is_some_and(|flight| {
             let version = flight.version.load(Ordering::SeqCst);
-            generation.is_none_or(|generation| version < generation.version.0)
+            let epoch = flight.epoch.load(Ordering::SeqCst);
+            generation.is_none_or(|generation| {
+                epoch != generation.epoch.0 || version < generation.version.0
+            })
         });
         concerned && shard.remove(&id.hash).is_some()
     }
@@ -146,6 +151,7 @@ impl<V> Flight<V> {
             bucket,
             started,
             version: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
             state: Mutex::new(State::Running),
             ended: Notify::new(),
             woken: Notify::new(),
@@ -204,6 +210,9 @@ impl<V> Permit<V> {
 
     /// The flight loads under this generation: an event that gave it does not concern it.
     pub(super) fn loads_under(&self, generation: Generation) {
+        self.flight
+            .epoch
+            .store(generation.epoch.0, Ordering::SeqCst);
         self.flight
             .version
             .store(generation.version.0, Ordering::SeqCst);
@@ -329,6 +338,20 @@ mod tests {
 
         assert!(!flights.detach(id(&key("a")), Some(generation(5))));
         assert!(flights.detach(id(&key("a")), None));
+    }
+
+    /// Redis was wiped and its clock had stepped back: the version after the invalidation was the lower number.
+    #[test]
+    fn a_version_of_another_epoch_detaches_whatever_its_number() {
+        let flights = Arc::new(Flights::<u8>::new());
+        let permit = lead(&flights, &key("a"));
+        permit.loads_under(generation(2000));
+        let wiped = Generation {
+            epoch: Epoch(2),
+            version: Version(1990),
+        };
+
+        assert!(flights.detach(id(&key("a")), Some(wiped)));
     }
 
     #[test]

@@ -44,10 +44,16 @@ pub(crate) async fn run<V, R, E>(
     let _held = hold_lease(&shelf, &at, &permit, &grant);
     let began = shelf.clock.now();
     shelf.observer.note(Decision::Load);
+    // The conversions are the user's too: a panic in one must not end this task.
+    let loader = async move {
+        match loader.await {
+            Ok(loaded) => Ok(loaded.into().into_answer()),
+            Err(error) => Err(Error::from_loader(error.into())),
+        }
+    };
     let loader = AssertUnwindSafe(circle::within(permit.flight().number(), loader)).catch_unwind();
     let answer = match loader.await {
-        Ok(Ok(loaded)) => Ok(loaded.into().into_answer()),
-        Ok(Err(error)) => Err(Error::from_loader(error.into())),
+        Ok(answer) => answer,
         Err(panic) => Err(Error::panicked(message(&*panic))),
     };
     let took = shelf.clock.now().saturating_sub(began);

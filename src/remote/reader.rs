@@ -83,13 +83,15 @@ impl Reader {
     /// Sends what waits, if there is a place for it.
     fn go_on(self: &Arc<Self>) {
         if self.queued.load(Ordering::SeqCst) > 0
-            && let Some(place) = self.enter()
+            && let Some(mut place) = self.enter()
         {
+            place.to_carry = true;
             self.runtime.spawn(Arc::clone(self).carry(place));
         }
     }
 
-    async fn carry(self: Arc<Self>, place: Place) {
+    async fn carry(self: Arc<Self>, mut place: Place) {
+        place.to_carry = false;
         let batch = {
             let mut waiting = self.lock();
             // They stand in order, the oldest first.
@@ -138,7 +140,10 @@ impl Reader {
         let entered = self
             .under_way
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, enter);
-        entered.is_ok().then(|| Place(Arc::clone(self)))
+        entered.is_ok().then(|| Place {
+            reader: Arc::clone(self),
+            to_carry: false,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
@@ -148,12 +153,24 @@ impl Reader {
 }
 
 /// One of the places of reads under way. Given up, it goes to those that wait.
-struct Place(Arc<Reader>);
+struct Place {
+    reader: Arc<Reader>,
+    /// Its task has not begun. Dropped so, the runtime is shut down and nobody will ever carry what waits.
+    to_carry: bool,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
-        self.0.go_on();
+        if self.to_carry {
+            let left = {
+                let mut waiting = self.reader.lock();
+                self.reader.queued.store(0, Ordering::SeqCst);
+                std::mem::take(&mut *waiting)
+            };
+            drop(left);
+        }
+        self.reader.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.reader.go_on();
     }
 }
 

@@ -14,6 +14,7 @@ mod protections;
 #[cfg(feature = "proof")]
 mod races;
 mod reads;
+mod shutdowns;
 #[cfg(feature = "proof")]
 mod steps;
 #[cfg(feature = "proof")]
