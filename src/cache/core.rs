@@ -136,7 +136,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             Ok(loader) => loader,
             Err(panic) => {
                 let error = Error::panicked(panic_message(&*panic));
-                give_back(Arc::clone(&self.shelf), at.clone(), grant).await;
+                give_back(&self.shelf, at, &grant).await;
                 permit.complete(Err(error.clone()));
                 return Err(error);
             }

@@ -72,19 +72,17 @@ pub(crate) async fn run<V, R, E>(
 
 /// Gives back the right to load, unused.
 pub(crate) async fn give_back<V: Send + Sync + 'static>(
-    shelf: Arc<Shelf<V>>,
-    at: Address,
-    grant: Grant,
+    shelf: &Shelf<V>,
+    at: &Address,
+    grant: &Grant,
 ) {
-    if let Grant::Leased(Leased {
-        token: Some(token), ..
-    }) = grant
-    {
-        release(&shelf, &at, token).await;
+    if let Grant::Leased(leased) = grant {
+        release(shelf, at, leased).await;
     }
 }
 
-async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token: u64) {
+async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, leased: &Leased) {
+    let Some(token) = leased.token else { return };
     if let Err(error) = shelf.remote.release(at, token).await {
         // It ends by itself; those who wait look again until it does.
         tracing::debug!(%error, "a lease could not be released");
@@ -116,9 +114,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 error
             }
         };
-        if let Grant::Leased(leased) = grant {
-            self.release(leased.token).await;
-        }
+        give_back(self.shelf, self.at, &grant).await;
         Err(error)
     }
 
@@ -136,7 +132,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             Ok(sealed) => self.store(leased, generation, value, sealed).await,
             Err(error) => {
                 self.shelf.tell_of_unstorable(&error);
-                self.release(leased.token).await;
+                release(self.shelf, self.at, &leased).await;
                 let deadline = leased.birth + self.shelf.policy.jittered_ttl();
                 let lifetime = self.lifetime(leased.birth, deadline);
                 let entry =
@@ -218,12 +214,6 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             deadline: self.began,
         };
         self.shelf.lifetime(birth, deadline).unwrap_or(alone)
-    }
-
-    async fn release(&self, token: Option<u64>) {
-        if let Some(token) = token {
-            release(self.shelf, self.at, token).await;
-        }
     }
 
     fn answered(&self, entry: Arc<Entry<V>>) -> Cached<V> {

@@ -108,11 +108,8 @@ impl Reader {
     }
 
     async fn answer(&self, batch: Vec<Waiting>, since: Instant) {
-        let mut command = redis::Cmd::with_capacity(1 + batch.len() * 3, batch.len() * BYTES);
-        command.arg("MGET");
-        for name in batch.iter().flat_map(|waiting| &waiting.names) {
-            command.arg(&**name);
-        }
+        let names = batch.iter().flat_map(|waiting| &waiting.names);
+        let command = mget(names, batch.len());
         match self
             .connections
             .send_since(Class::Small, &command, since)
@@ -180,14 +177,19 @@ pub(super) async fn ask(
     class: Class,
     names: &[Name],
 ) -> Result<Snapshot, RemoteError> {
-    let mut command = redis::Cmd::with_capacity(1 + names.len(), BYTES);
+    let command = mget(names.iter(), 1);
+    Ok(snapshot(
+        values(connections.send(class, &command).await?)?.into_iter(),
+    ))
+}
+
+fn mget<'a>(names: impl Iterator<Item = &'a Name>, reads: usize) -> redis::Cmd {
+    let mut command = redis::Cmd::with_capacity(1 + reads * 3, reads * BYTES);
     command.arg("MGET");
     for name in names {
         command.arg(&**name);
     }
-    Ok(snapshot(
-        values(connections.send(class, &command).await?)?.into_iter(),
-    ))
+    command
 }
 
 fn values(reply: Value) -> Result<Vec<Value>, RemoteError> {
