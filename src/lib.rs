@@ -81,7 +81,7 @@ pub use self::{
     load::{LoadContext, Loaded},
     model::{
         CacheKey, Clock, EntityName, Epoch, KeyWriter, Level, ManualClock, Policy, Stamp,
-        StoreVersion, SystemClock, Version,
+        StoreVersion, SystemClock, Tag, Version, Visibility,
     },
     observe::Counters,
     outcome::Outcome,

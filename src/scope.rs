@@ -3,9 +3,9 @@
 //! A middleware opens a scope around a handler; every read of a value inside it is recorded. Work that the handler
 //! spawns as a task of its own is outside, unless it is [run](RequestScope::run) in the scope too.
 
-use crate::model::{Clock, EntityName, millis, to_duration};
+use crate::model::{Clock, EntityName, Tag, Visibility, millis, to_duration};
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fmt,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -36,6 +36,8 @@ pub struct RequestScope(Arc<Mutex<Collected>>);
 struct Collected {
     entities: Vec<EntityName>,
     known: HashSet<EntityName>,
+    tags: BTreeSet<Tag>,
+    visibility: Visibility,
     shortest: Option<Deadline>,
 }
 
@@ -49,6 +51,8 @@ struct Deadline {
 #[derive(Clone, Debug)]
 pub struct ScopeSummary {
     entities: Vec<EntityName>,
+    tags: Vec<Tag>,
+    visibility: Visibility,
     remaining: Option<Duration>,
 }
 
@@ -77,30 +81,42 @@ impl RequestScope {
         let remaining = collected.shortest.as_ref().map(Deadline::remaining);
         ScopeSummary {
             entities: collected.entities.clone(),
+            tags: collected.tags.iter().cloned().collect(),
+            visibility: collected.visibility,
             remaining,
         }
     }
 
     /// Records a read in the current scope, if there is one.
-    pub(crate) fn record(name: impl FnOnce() -> EntityName, clock: &Arc<dyn Clock>, deadline: u64) {
+    pub(crate) fn record(
+        name: impl FnOnce() -> EntityName,
+        tags: &[Tag],
+        visibility: Visibility,
+        clock: &Arc<dyn Clock>,
+        deadline: u64,
+    ) {
         // No scope is the common case outside of requests, and no error.
         let _ = CURRENT.try_with(|scope| {
             let clock = Arc::clone(clock);
-            scope.add(
-                name(),
-                Deadline {
-                    clock,
-                    at: deadline,
-                },
-            );
+            let deadline = Deadline {
+                clock,
+                at: deadline,
+            };
+            scope.add(name(), tags, visibility, deadline);
         });
     }
 
-    fn add(&self, entity: EntityName, deadline: Deadline) {
+    fn add(&self, entity: EntityName, tags: &[Tag], visibility: Visibility, deadline: Deadline) {
         let mut collected = self.lock();
         if collected.known.insert(entity.clone()) {
             collected.entities.push(entity);
         }
+        for tag in tags {
+            if !collected.tags.contains(tag) {
+                collected.tags.insert(tag.clone());
+            }
+        }
+        collected.visibility = collected.visibility.max(visibility);
         let shortest = collected.shortest.as_ref().map(Deadline::remaining);
         if shortest.is_none_or(|shortest| deadline.remaining() < shortest) {
             collected.shortest = Some(deadline);
@@ -134,6 +150,18 @@ impl ScopeSummary {
         &self.entities
     }
 
+    /// The tags of what was read, each once, in their order.
+    #[must_use]
+    pub fn tags(&self) -> &[Tag] {
+        &self.tags
+    }
+
+    /// Who may see what was read: the strictest of all.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        self.visibility
+    }
+
     /// The least remaining life of what was read; `None` if nothing was.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
@@ -156,6 +184,8 @@ mod tests {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         RequestScope::record(
             || EntityName::new("product", key),
+            &[Tag::new("lamps"), Tag::new(key)],
+            Visibility::Public,
             &shared,
             millis(clock.now()) + remaining,
         );
@@ -182,6 +212,10 @@ mod tests {
             ["product/1", "product/2"]
         );
         assert_eq!(summary.remaining(), Some(Duration::from_secs(5)));
+        assert_eq!(
+            summary.tags().iter().map(Tag::as_str).collect::<Vec<_>>(),
+            ["1", "2", "lamps"]
+        );
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
         panic_message, run, waits_for,
     },
     local::Ticket,
-    model::{Address, CacheKey, EntityName, Entry, RenderedKey},
+    model::{Address, CacheKey, EntityName, Entry, RenderedKey, Visibility},
     observe::Decision,
     outcome::Outcome,
     remote::RemoteError,
@@ -324,12 +324,24 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     fn record(&self, key: &RenderedKey, entry: &Entry<V>) {
         let name = || EntityName::new(self.shelf.name.as_str(), key.as_str());
-        RequestScope::record(name, &self.shelf.clock, entry.lifetime.deadline);
+        RequestScope::record(
+            name,
+            &[],
+            Visibility::Public,
+            &self.shelf.clock,
+            entry.lifetime.deadline,
+        );
     }
 
     /// What does not exist may begin to at any time: a page that shows so must not live on anywhere.
     fn record_absent(&self, at: &Address) {
-        RequestScope::record(|| at.name(), &self.shelf.clock, self.shelf.now());
+        RequestScope::record(
+            || at.name(),
+            &[],
+            Visibility::Public,
+            &self.shelf.clock,
+            self.shelf.now(),
+        );
     }
 
     fn joinable(&self, at: &Address, now: u64) -> Joinable {

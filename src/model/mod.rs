@@ -5,15 +5,19 @@ mod clock;
 mod entry;
 mod event;
 mod key;
+mod labels;
 mod policy;
 mod server_time;
+mod tag;
 mod version;
 
 pub use self::{
     address::EntityName,
     clock::{Clock, ManualClock, SystemClock},
     key::{CacheKey, KeyWriter},
+    labels::Visibility,
     policy::{Level, Policy},
+    tag::Tag,
     version::{Epoch, Stamp, StoreVersion, Version},
 };
 pub(crate) use self::{
@@ -22,6 +26,8 @@ pub(crate) use self::{
     entry::{Entry, Lifetime},
     event::{Event, EventKind},
     key::RenderedKey,
+    labels::{Labels, Position},
     server_time::ServerTime,
+    tag::{cache_tag, entity_tag, everything_tag},
     version::{Generation, Head, Nonce, Pointer},
 };
