@@ -2,18 +2,19 @@
 
 use crate::{
     error::Error,
-    feed::{Audience, Follower, Heartbeat, Note, Proofs, Ready},
-    invalidate::{Journal, Sender, resend},
+    feed::{Audience, Follower, Heartbeat, Note, Proofs, Pruner, Ready},
+    invalidate::{Journal, Receipt, Sender, resend},
     load::Circles,
     model::{Clock, Head, ServerTime},
     observe::Observer,
     remote::{Layout, Remote},
+    tags::TagTable,
 };
 use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +32,9 @@ pub(crate) struct Engine {
     pub(crate) remote_limit: Duration,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) audience: Arc<Audience>,
+    pub(crate) tags: Arc<TagTable>,
+    /// The longest life of a value, in ms.
+    pub(crate) longest: Arc<AtomicU64>,
     pub(crate) sender: Sender,
     pub(crate) observer: Arc<Observer>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -72,10 +76,22 @@ impl Engine {
         let (ready, is_ready) = watch::channel(Ready::default());
         let beat_now = Arc::new(Notify::new());
         let journal = Arc::new(Journal::default());
+        let tags = Arc::new(TagTable::new());
         let sender = Sender {
             remote: Arc::clone(&remote),
             journal,
+            tags: Arc::clone(&tags),
             observer: Arc::clone(&observer),
+        };
+        let longest = Arc::new(AtomicU64::new(0));
+        let pruner = Pruner {
+            remote: Arc::clone(&remote),
+            tags: Arc::clone(&tags),
+            clock: Arc::clone(&parts.clock),
+            server_time: Arc::clone(&server_time),
+            observer: Arc::clone(&observer),
+            longest: Arc::clone(&longest),
+            every: parts.heartbeat * PRUNED_EVERY_BEATS,
         };
         let heartbeat = Heartbeat {
             remote: Arc::clone(&remote),
@@ -90,6 +106,8 @@ impl Engine {
             remote: Arc::clone(&remote),
             proofs: Arc::clone(&proofs),
             audience: Arc::clone(&audience),
+            tags: Arc::clone(&tags),
+            tag_bucket: parts.layout.tag_bucket(),
             observer: Arc::clone(&observer),
             clock: Arc::clone(&parts.clock),
             ready,
@@ -102,6 +120,8 @@ impl Engine {
             remote_limit: parts.remote_limit,
             proofs,
             audience,
+            tags,
+            longest,
             sender: sender.clone(),
             observer,
             clock: parts.clock,
@@ -117,6 +137,7 @@ impl Engine {
         engine.spawn(heartbeat.run());
         engine.spawn(follower.run(pushed, noted));
         engine.spawn(resend(sender));
+        engine.spawn(pruner.run());
         (engine, is_ready)
     }
 
@@ -129,6 +150,18 @@ impl Engine {
             // The follower lives as long as the engine but for the moments of a shutdown.
             let _ = self.notes.send(Note::Seen { bucket, head });
         }
+    }
+
+    /// Everything that carries one of these tags is old from here on.
+    ///
+    /// # Errors
+    /// Only after a shutdown.
+    pub(crate) async fn invalidate_tags(&self, tags: &[u64]) -> Result<Receipt, Error> {
+        let mut receipt = Receipt::default();
+        for sent in self.sender.invalidate_tags(tags).await? {
+            receipt.add(sent);
+        }
+        Ok(receipt)
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -173,4 +206,6 @@ impl Engine {
 
 /// A heartbeat proves for as long as this many of them take.
 const PROVEN_BEATS: u32 = 2;
+/// Tags are pruned once in this many heartbeats: twice a minute by default.
+const PRUNED_EVERY_BEATS: u32 = 60;
 const DRAIN_LOOK: Duration = Duration::from_millis(5);

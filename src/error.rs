@@ -18,7 +18,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 /// # fn respond(error: &tricache::Error) -> u16 {
 /// match error {
 ///     error if error.is_absent() => 404,
-///     error if error.is_overloaded() => 503,
+///     error if error.is_closed() => 503,
 ///     _ => 500,
 /// }
 /// # }
@@ -36,7 +36,6 @@ enum Kind {
         attempted: String,
         source: Option<BoxError>,
     },
-    Overloaded(String),
     Closed,
 }
 
@@ -45,12 +44,6 @@ impl Error {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         matches!(*self.0, Kind::Absent)
-    }
-
-    /// Whether the call was refused because too much is waiting already.
-    #[must_use]
-    pub fn is_overloaded(&self) -> bool {
-        matches!(*self.0, Kind::Overloaded(_))
     }
 
     /// Whether a server that had to answer could not be reached. Only starting up fails in this way.
@@ -124,10 +117,6 @@ impl Error {
         .into()
     }
 
-    pub(crate) fn overloaded(message: impl Into<String>) -> Self {
-        Kind::Overloaded(message.into()).into()
-    }
-
     pub(crate) fn closed() -> Self {
         Kind::Closed.into()
     }
@@ -151,7 +140,6 @@ impl fmt::Display for Error {
                 attempted,
                 source: None,
             } => write!(f, "could not {attempted}"),
-            Kind::Overloaded(message) => f.write_str(message),
             Kind::Closed => f.write_str("the cache is shut down"),
         }
     }

@@ -67,13 +67,14 @@ mod observe;
 mod outcome;
 mod remote;
 mod scope;
+mod tags;
 mod tiers;
 
 #[cfg(feature = "proof")]
 #[doc(hidden)]
 pub use self::tiers::Protection;
 pub use self::{
-    cache::TieredCache,
+    cache::{Pinned, TieredCache},
     cached::Cached,
     codec::{Bincode, Codec, DecodeError, EncodeError},
     error::{BoxError, Error, OptionalExt},

@@ -5,7 +5,7 @@
 //! put presents it; both happen under the lock of the key's cell, as does the removal by an event, so that no order
 //! of the two leaves an old value behind. See `docs/coherence.md`.
 
-use crate::model::{EntityId, Entry, Generation};
+use crate::model::{EntityId, Entry, Generation, Place};
 use moka::sync::Cache;
 use std::{
     hash::{BuildHasherDefault, Hasher},
@@ -27,6 +27,15 @@ pub(crate) struct Ticket {
     blind: u64,
     /// The gap generation of the key's bucket, by which the entry will be judged.
     pub(crate) gap: u64,
+    /// Where the node stood in the tag feed, by which what is loaded will be judged.
+    pub(crate) place: Place,
+}
+
+impl Ticket {
+    /// The same ticket for what began earlier in the tag feed.
+    pub(crate) fn from(self, place: Place) -> Self {
+        Self { place, ..self }
+    }
 }
 
 /// What happened to a key, as far as this process knows.
@@ -73,13 +82,15 @@ impl<V: Send + Sync + 'static> Local<V> {
         self.entries.get(&hash).filter(|entry| entry.is_of(key))
     }
 
-    /// Notes what is known of the key now. `gap` is the gap generation of its bucket, read before.
-    pub(crate) fn ticket(&self, id: EntityId, gap: u64) -> Ticket {
+    /// Notes what is known of the key now. `gap` is the gap generation of its bucket and `place` that in the tag feed,
+    /// both read before.
+    pub(crate) fn ticket(&self, id: EntityId, gap: u64, place: Place) -> Ticket {
         let cell = self.cell(id);
         Ticket {
             seen: cell.seen,
             blind: cell.blind,
             gap,
+            place,
         }
     }
 
@@ -223,6 +234,11 @@ mod tests {
         bucket: 0,
     };
 
+    const PLACE: Place = Place {
+        position: None,
+        generation: 0,
+    };
+
     fn generation(version: u64) -> Generation {
         Generation {
             epoch: Epoch(1),
@@ -237,9 +253,10 @@ mod tests {
         };
         Arc::new(Entry::new(
             b"k",
-            version,
+            Some(version),
             Some(generation(version)),
             lifetime,
+            PLACE,
         ))
     }
 
@@ -250,7 +267,7 @@ mod tests {
     #[test]
     fn a_put_after_an_invalidation_is_refused() {
         let local = local();
-        let ticket = local.ticket(ID, 0);
+        let ticket = local.ticket(ID, 0, PLACE);
 
         local.touch(ID, Touch::Bumped(generation(2)));
 
@@ -261,7 +278,7 @@ mod tests {
     #[test]
     fn a_put_of_the_version_that_the_event_gave_is_admitted() {
         let local = local();
-        let ticket = local.ticket(ID, 0);
+        let ticket = local.ticket(ID, 0, PLACE);
 
         local.touch(ID, Touch::Bumped(generation(2)));
 
@@ -271,7 +288,7 @@ mod tests {
     #[test]
     fn an_event_removes_every_version_but_its_own() {
         let local = local();
-        local.put(ID, entry(2), local.ticket(ID, 0));
+        local.put(ID, entry(2), local.ticket(ID, 0, PLACE));
 
         local.touch(ID, Touch::Bumped(generation(2)));
         assert!(local.get(1, b"k").is_some());
@@ -283,7 +300,7 @@ mod tests {
     #[test]
     fn an_invalidation_without_a_version_refuses_whatever_was_read_before() {
         let local = local();
-        let ticket = local.ticket(ID, 0);
+        let ticket = local.ticket(ID, 0, PLACE);
         local.touch(ID, Touch::Bumped(generation(2)));
 
         local.touch(ID, Touch::Unknown);
@@ -295,7 +312,7 @@ mod tests {
     #[test]
     fn a_value_of_another_epoch_does_not_slip_past_an_event() {
         let local = local();
-        let ticket = local.ticket(ID, 0);
+        let ticket = local.ticket(ID, 0, PLACE);
         local.touch(
             ID,
             Touch::Bumped(Generation {
@@ -311,8 +328,8 @@ mod tests {
     fn a_renewal_is_refused_like_a_put() {
         let local = local();
         let old = entry(1);
-        local.put(ID, Arc::clone(&old), local.ticket(ID, 0));
-        let ticket = local.ticket(ID, 0);
+        local.put(ID, Arc::clone(&old), local.ticket(ID, 0, PLACE));
+        let ticket = local.ticket(ID, 0, PLACE);
 
         local.touch(ID, Touch::Bumped(generation(2)));
 
@@ -323,7 +340,7 @@ mod tests {
     #[test]
     fn a_key_whose_hash_another_key_shares_is_not_answered() {
         let local = local();
-        local.put(ID, entry(1), local.ticket(ID, 0));
+        local.put(ID, entry(1), local.ticket(ID, 0, PLACE));
 
         assert!(local.get(1, b"other").is_none());
     }
@@ -334,16 +351,17 @@ mod tests {
         for hash in 0..1000 {
             let mut big = Entry::new(
                 b"k",
-                hash,
+                Some(hash),
                 None,
                 Lifetime {
                     born: 0,
                     deadline: 1,
                 },
+                PLACE,
             );
             big.weight = 100;
             let id = EntityId { hash, ..ID };
-            local.put(id, Arc::new(big), local.ticket(id, 0));
+            local.put(id, Arc::new(big), local.ticket(id, 0, PLACE));
         }
         local.entries.run_pending_tasks();
 

@@ -77,6 +77,20 @@ decisions! {
     Bump bumps,
     /// Invalidations that Redis did not take at once; they were sent again until it did.
     PendingBump pending_bumps,
+    /// Tags bumped by this node, those of whole caches and of entities that others show among them.
+    TagBump tag_bumps,
+    /// Bumps of tags that the feed told of, pushed or replayed.
+    TagEvent tag_events,
+    /// Values that a bump of one of their tags, their cache or of everything refused.
+    TagRefusal tag_refusals,
+    /// Questions to Redis whether a tag was bumped: the value was older than this node's table, or its feed was not live.
+    TagLookup tag_lookups,
+    /// Loaded values that were not kept: an entity that the load had read was invalidated meanwhile.
+    StaleDependency stale_dependencies,
+    /// Loaded values that were not kept because a version did not fit: pinned reads, and loads older than what is known.
+    OtherVersion other_versions,
+    /// Times that so many invalidations of a cache waited that the whole cache was invalidated in their place.
+    Overflow overflows,
     /// Events applied as they were pushed.
     Event events,
     /// Lost events found in the log and applied.

@@ -1,19 +1,27 @@
 //! A set of tiers: start, caches, report, shutdown.
 
 use crate::{
-    cache::TieredCache,
+    cache::{TieredCache, finish},
     codec::{Bincode, Codec, Of, ValueCodec, encoded_len},
     engine::{Engine, Parts, Protections},
     error::Error,
     feed::Ready,
+    invalidate::Receipt,
     load::Shelf,
     local::Local,
-    model::{CacheKey, CacheName, Clock, Level, Policy, SystemClock, checked_name},
+    model::{
+        CacheKey, CacheName, Clock, Level, Policy, SystemClock, Tag, checked_name, everything_tag,
+    },
     observe::Counters,
     remote::{InProcess, Layout, RedisRemote, Remote},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{sync::watch, time::timeout};
 
 /// Local and remote tier of a service, and the feed between its nodes. Cloning it shares it.
@@ -83,6 +91,51 @@ impl Tiers {
         }
     }
 
+    /// Invalidates whatever carries one of these tags, in every cache and on every node, in one step for each tag however
+    /// many values there are.
+    ///
+    /// When it answers without [pending](Receipt::is_pending), no load that began before will be served to a read that
+    /// begins from now on: by this node at once, by the others as far as the cache's [`Level`] says.
+    ///
+    /// # Errors
+    /// Only after a shutdown. Redis not answering is no error: the receipt is pending then.
+    ///
+    /// # Cancel safety
+    /// Once it was polled, dropping this future does not stop the invalidation.
+    pub async fn invalidate_tags<T: Into<Tag>>(
+        &self,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<Receipt, Error> {
+        let hash = |tag: T| tag.into().hash();
+        self.invalidate_hashes(tags.into_iter().map(hash).collect())
+            .await
+    }
+
+    /// Invalidates every value of every cache, on every node.
+    ///
+    /// # Errors
+    /// As for [`invalidate_tags`](Self::invalidate_tags).
+    ///
+    /// # Cancel safety
+    /// As for [`invalidate_tags`](Self::invalidate_tags).
+    pub async fn clear(&self) -> Result<Receipt, Error> {
+        self.invalidate_hashes(vec![everything_tag()]).await
+    }
+
+    async fn invalidate_hashes(&self, mut tags: Vec<u64>) -> Result<Receipt, Error> {
+        self.engine.check_open()?;
+        tags.sort_unstable();
+        tags.dedup();
+        if tags.is_empty() {
+            return Ok(Receipt::default());
+        }
+        let engine = Arc::clone(&self.engine);
+        finish(tokio::spawn(
+            async move { engine.invalidate_tags(&tags).await },
+        ))
+        .await
+    }
+
     /// What it is doing, and what it can promise right now.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -97,6 +150,7 @@ impl Tiers {
             pending: self.engine.journal().len(),
             proven_buckets: self.engine.proofs.live(now),
             buckets: usize::from(self.engine.layout.feeds()),
+            bumped_tags: self.engine.tags.len(),
             counters: self.engine.observer.counters(),
         }
     }
@@ -328,6 +382,10 @@ where
         let schema = self.fingerprint()?;
         let engine = &self.engine;
         let guarded = engine.protections.stale_fill;
+        let name_tag = name.tag;
+        engine
+            .longest
+            .fetch_max(policy.pointer_ttl(), Ordering::Relaxed);
         let shelf = Shelf {
             name,
             policy,
@@ -341,6 +399,8 @@ where
                 guarded,
             ),
             remote: Arc::clone(&engine.remote),
+            tags: Arc::clone(&engine.tags),
+            implied: [everything_tag(), name_tag],
             clock: Arc::clone(&engine.clock),
             server_time: Arc::clone(&engine.server_time),
             remote_limit: crate::model::millis(engine.remote_limit),
@@ -384,6 +444,7 @@ pub struct Report {
     pending: usize,
     proven_buckets: usize,
     buckets: usize,
+    bumped_tags: usize,
     counters: Counters,
 }
 
@@ -416,6 +477,12 @@ impl Report {
     #[must_use]
     pub fn buckets(&self) -> usize {
         self.buckets
+    }
+
+    /// Tags that this node remembers as invalidated. It forgets those that are older than the longest life of a value.
+    #[must_use]
+    pub fn bumped_tags(&self) -> usize {
+        self.bumped_tags
     }
 
     /// What happened so far.

@@ -4,20 +4,21 @@
 //! first notes what is known (a proof, a ticket), so that an invalidation that passes in between is noticed.
 
 use crate::{
-    cached::Cached,
+    cached::Found,
     engine::Engine,
     error::{BoxError, Error},
     feed::{Listener, Proof},
     load::{
-        Acquired, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, acquire, give_back,
-        panic_message, run, waits_for,
+        Acquired, Flight, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, Started, acquire,
+        give_back, note_read, panic_message, run, waits_for,
     },
     local::Ticket,
-    model::{Address, CacheKey, EntityName, Entry, RenderedKey, Visibility},
+    model::{Address, CacheKey, EntityName, Entry, RenderedKey, StoreVersion},
     observe::Decision,
     outcome::Outcome,
-    remote::RemoteError,
+    remote::{Discard, RemoteError},
     scope::RequestScope,
+    tags::Standing,
 };
 use std::{
     future::Future,
@@ -34,7 +35,7 @@ pub(super) struct Core<V> {
 
 /// How far a leader gets without its loader.
 enum Prepared<V> {
-    Hit(Cached<V>),
+    Hit(Found<V>),
     Load(Grant),
     /// Another load of this process holds the lease, and waits for this one.
     Circular,
@@ -56,8 +57,17 @@ impl<V: Send + Sync + 'static> Core<V> {
         RenderedKey::new(key, self.shelf.name.seed)
     }
 
+    /// The address of a key that is pinned to a version.
+    pub(super) fn pinned<Q: CacheKey + ?Sized>(&self, key: &Q, pin: StoreVersion) -> Address {
+        let key = RenderedKey::pinned(key, self.shelf.name.seed, Some(pin));
+        Address {
+            pin: Some(pin),
+            ..self.shelf.address(key)
+        }
+    }
+
     /// The local value, if it may be served without asking: no lock but moka's, no allocation.
-    pub(super) fn local(&self, key: &RenderedKey) -> Option<Cached<V>> {
+    pub(super) fn local(&self, key: &RenderedKey) -> Option<Found<V>> {
         let now = self.shelf.now();
         let proof = self.engine.proofs.read(self.shelf.bucket(key));
         let entry = self.shelf.local.get(key.hash(), key.bytes())?;
@@ -65,43 +75,72 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// A value from this process or Redis, for a read that does not load.
-    pub(super) async fn find(&self, at: &Address) -> Option<Cached<V>> {
+    pub(super) async fn find(&self, at: &Address) -> Option<Found<V>> {
         let known = self.look(at);
         if self.engine.journal().holds(at.id) {
             return None;
         }
         match self.ask(at, known.held, known.ticket).await {
             Ok(Asked::Hit(hit)) => Some(hit),
-            Ok(Asked::Miss { .. }) => None,
+            Ok(Asked::Miss(_)) => None,
             Err(error) => self.without_remote(at, &error),
         }
     }
 
     /// Leads a flight of the key or follows one, until there is an answer.
-    pub(super) async fn fly<F, Fut, R, E>(&self, at: &Address, load: F) -> Result<Cached<V>, Error>
+    pub(super) async fn fly<F, Fut, R, E>(&self, at: &Address, load: F) -> Result<Found<V>, Error>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
     {
+        let mut outdated = 0;
         loop {
-            let now = self.shelf.now();
-            match self
-                .flights
-                .join(&at.key, at.id.bucket, now, self.joinable(at, now))
-            {
+            let now = self.started();
+            match self.join(at, now, outdated) {
                 Role::Lead(permit) => return self.lead(at, permit, load).await,
                 Role::Follow(flight) => {
                     let _waiting = waits_for(&self.engine.circles, flight.number())
                         .map_err(|()| self.circular(at))?;
                     self.shelf.observer.note(Decision::FlightJoined);
-                    // `None`: its leader was dropped before it could load. Somebody else leads now, perhaps this caller.
-                    if let Some(answer) = flight.answer().await {
-                        return self.shared(at, answer);
+                    match flight.answer().await {
+                        Some(answer) if self.may_share(&flight, now, &answer) => {
+                            return self.shared(at, answer);
+                        }
+                        Some(_) => outdated += 1,
+                        // Its leader was dropped before it could load. Somebody else leads now, perhaps this caller.
+                        None => {}
                     }
                 }
             }
+        }
+    }
+
+    /// Follows whoever loads the key already, unless tags are bumped faster than it loads.
+    fn join(&self, at: &Address, now: Started, outdated: u32) -> Role<V> {
+        if outdated > FOLLOWED {
+            self.shelf.observer.note(Decision::LoadedAlone);
+            return self.flights.alone(&at.key, at.id.bucket, now);
+        }
+        let joinable = self.joinable(at, now.at);
+        self.flights.join(&at.key, at.id.bucket, now, joinable)
+    }
+
+    /// Whether a flight's answer holds all that this process had been told when the caller joined.
+    ///
+    /// The flight's key was not invalidated since, or it would have been detached. Of tags it is known only now which it carries.
+    fn may_share(
+        &self,
+        flight: &Flight<V>,
+        joined: Started,
+        answer: &Result<Found<V>, Error>,
+    ) -> bool {
+        let told_nothing = flight.told() == joined.told || !self.engine.protections.stale_fill;
+        match answer {
+            Ok(found) => told_nothing || self.shelf.standing(&found.entry) == Standing::Current,
+            // An error is about this moment, not about data.
+            Err(_) => true,
         }
     }
 
@@ -110,7 +149,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         at: &Address,
         permit: Permit<V>,
         load: F,
-    ) -> Result<Cached<V>, Error>
+    ) -> Result<Found<V>, Error>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
@@ -172,7 +211,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let prepared = match self.ask(at, known.held, ticket).await {
             Ok(Asked::Hit(hit)) => return Prepared::Hit(hit),
-            Ok(Asked::Miss { discard }) => self.lease(at, permit, discard).await,
+            Ok(Asked::Miss(discard)) => self.lease(at, permit, discard).await,
             Err(error) => Err(error),
         };
         prepared.unwrap_or_else(|error| match self.without_remote(at, &error) {
@@ -185,7 +224,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         &self,
         at: &Address,
         permit: &Permit<V>,
-        discard: bool,
+        discard: Discard,
     ) -> Result<Prepared<V>, RemoteError> {
         let ticket = || {
             let ticket = self.ticket(at);
@@ -193,8 +232,9 @@ impl<V: Send + Sync + 'static> Core<V> {
             (!self.engine.journal().holds(at.id)).then_some(ticket)
         };
         let seen = |head: &_| self.engine.seen(at.id.bucket, Some(*head));
+        let live = || self.hears_of_tags(self.shelf.now());
         Ok(
-            match acquire(&self.shelf, at, discard, permit, ticket, seen).await? {
+            match acquire(&self.shelf, at, discard, permit, ticket, seen, live).await? {
                 Acquired::Value(entry, ticket) => Prepared::Hit(self.take(at, entry, ticket)),
                 Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased)),
                 Acquired::Circular => Prepared::Circular,
@@ -203,15 +243,15 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// Redis did not answer: the local value within its local TTL, if there is one.
-    fn without_remote(&self, at: &Address, error: &RemoteError) -> Option<Cached<V>> {
+    fn without_remote(&self, at: &Address, error: &RemoteError) -> Option<Found<V>> {
         if !matches!(error, RemoteError::Away | RemoteError::Doubted) {
             self.shelf.observer.note(Decision::RemoteError);
             tracing::debug!(%error, "redis did not answer a read");
         }
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let now = self.shelf.now();
-        let fresh = entry.is_fresh(now);
-        fresh.then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
+        let served = entry.is_fresh(now) && self.shelf.standing(&entry) != Standing::Refused;
+        served.then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
     }
 
     /// Asks Redis: whether the version of what is held here still counts, else for the value.
@@ -232,37 +272,58 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let snapshot = self.shelf.remote.read(at, self.shelf.is_large()).await?;
         self.engine.seen(at.id.bucket, snapshot.head);
-        match self.shelf.accept(at, &snapshot) {
-            Ok(Some(entry)) => Ok(Asked::Hit(self.take(at, entry, ticket))),
-            Ok(None) => Ok(Asked::Miss { discard: false }),
-            Err(()) => Ok(Asked::Miss { discard: true }),
-        }
+        let live = self.hears_of_tags(self.shelf.now());
+        Ok(match self.shelf.accept(at, &snapshot, live).await? {
+            Ok(entry) => Asked::Hit(self.take(at, entry, ticket)),
+            Err(discard) => Asked::Miss(discard),
+        })
     }
 
     async fn is_current(&self, at: &Address, entry: &Entry<V>) -> Result<bool, RemoteError> {
-        let snapshot = self.shelf.remote.check(at).await?;
+        let live = self.hears_of_tags(self.shelf.now());
+        let (snapshot, untouched) = tokio::try_join!(
+            self.shelf.remote.check(at),
+            self.shelf.is_current(entry, live)
+        )?;
         self.engine.seen(at.id.bucket, snapshot.head);
-        Ok(entry.generation.is_some() && snapshot.generation() == entry.generation)
+        let current = entry.generation.is_some() && snapshot.generation() == entry.generation;
+        Ok(current && untouched)
+    }
+
+    /// Whether this node would know by now if a tag had been bumped.
+    fn hears_of_tags(&self, now: u64) -> bool {
+        let bucket = self.engine.layout.tag_bucket();
+        self.engine.proofs.read(bucket).is_live(now)
     }
 
     /// What this process was told of the key so far; to be taken before anything is asked.
     pub(super) fn ticket(&self, at: &Address) -> Ticket {
-        self.shelf
-            .local
-            .ticket(at.id, self.engine.proofs.read(at.id.bucket).gap)
+        let gap = self.engine.proofs.read(at.id.bucket).gap;
+        self.shelf.local.ticket(at.id, gap, self.shelf.tags.place())
     }
 
     /// What this process knows, before anybody else is asked: proof and ticket first, then the entry.
     fn look(&self, at: &Address) -> Known<V> {
         let proof = self.engine.proofs.read(at.id.bucket);
-        let ticket = self.shelf.local.ticket(at.id, proof.gap);
+        let place = self.shelf.tags.place();
+        let ticket = self.shelf.local.ticket(at.id, proof.gap, place);
         let held = self.shelf.local.get(at.id.hash, at.key.bytes());
-        let held = held.filter(|entry| !entry.lifetime.is_over(self.shelf.now()));
+        let held = held.filter(|entry| self.may_be_confirmed(at, entry));
         Known {
             proof,
             ticket,
             held,
         }
+    }
+
+    /// A value whose life is over is left to moka; one that a tag has made old is dropped at once.
+    fn may_be_confirmed(&self, at: &Address, entry: &Arc<Entry<V>>) -> bool {
+        if self.shelf.standing(entry) == Standing::Refused {
+            self.shelf.observer.note(Decision::TagRefusal);
+            self.shelf.local.remove(at.id, entry);
+            return false;
+        }
+        !entry.lifetime.is_over(self.shelf.now())
     }
 
     /// Answers with a local value that is proven, or that nobody could prove at present.
@@ -272,11 +333,17 @@ impl<V: Send + Sync + 'static> Core<V> {
         entry: Arc<Entry<V>>,
         proof: Proof,
         now: u64,
-    ) -> Option<Cached<V>> {
+    ) -> Option<Found<V>> {
         if !entry.is_fresh(now) {
             return None;
         }
-        let outcome = if entry.gap() == proof.gap && proof.is_live(now) {
+        let hears = self.hears_of_tags(now);
+        let standing = self.shelf.standing(&entry);
+        if standing == Standing::Refused {
+            return None;
+        }
+        let told = hears && standing == Standing::Current;
+        let outcome = if told && entry.gap() == proof.gap && proof.is_live(now) {
             Outcome::LocalHit
         } else if entry.generation.is_none() || !self.engine.remote.is_up() {
             Outcome::LocalUnproven
@@ -287,7 +354,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// Copies a value from Redis into this process, and answers it.
-    fn take(&self, at: &Address, entry: Arc<Entry<V>>, ticket: Ticket) -> Cached<V> {
+    fn take(&self, at: &Address, entry: Arc<Entry<V>>, ticket: Ticket) -> Found<V> {
         let now = self.shelf.now();
         self.shelf.put(at.id, &entry, ticket, now);
         self.answer(&at.key, entry, now, Outcome::RemoteHit)
@@ -299,53 +366,55 @@ impl<V: Send + Sync + 'static> Core<V> {
         entry: Arc<Entry<V>>,
         now: u64,
         outcome: Outcome,
-    ) -> Cached<V> {
+    ) -> Found<V> {
         self.shelf.observer.answered(outcome);
-        self.record(key, &entry);
-        Cached::new(entry, now, outcome)
+        let found = Found {
+            entry,
+            read_at: now,
+            outcome,
+        };
+        self.record(key, &found);
+        found
     }
 
     /// The answer of a flight: the same for all, counted and recorded by each.
-    fn shared(&self, at: &Address, answer: Result<Cached<V>, Error>) -> Result<Cached<V>, Error> {
+    fn shared(&self, at: &Address, answer: Result<Found<V>, Error>) -> Result<Found<V>, Error> {
         match &answer {
-            Ok(cached) => {
-                self.shelf.observer.answered(cached.outcome());
-                self.record(&at.key, cached.entry());
+            Ok(found) => {
+                self.shelf.observer.answered(found.outcome);
+                self.record(&at.key, found);
             }
-            Err(error) => {
-                if error.is_absent() {
-                    self.record_absent(at);
-                }
-                self.shelf.observer.note(Decision::Failed);
-            }
+            Err(_) => self.shelf.observer.note(Decision::Failed),
         }
         answer
     }
 
-    fn record(&self, key: &RenderedKey, entry: &Entry<V>) {
+    /// What was read, for the request and for the load that the caller is part of.
+    ///
+    /// What does not exist may begin to at any time: a page that shows so lives as long as that is remembered.
+    fn record(&self, key: &RenderedKey, found: &Found<V>) {
+        let entry = &found.entry;
         let name = || EntityName::new(self.shelf.name.as_str(), key.as_str());
         RequestScope::record(
             name,
-            &[],
-            Visibility::Public,
+            entry.tags(),
+            entry.visibility,
             &self.shelf.clock,
             entry.lifetime.deadline,
         );
+        let at = || self.shelf.address(key.clone());
+        note_read(at, found, &self.shelf.remote, &self.shelf.clock);
     }
 
-    /// What does not exist may begin to at any time: a page that shows so must not live on anywhere.
-    fn record_absent(&self, at: &Address) {
-        RequestScope::record(
-            || at.name(),
-            &[],
-            Visibility::Public,
-            &self.shelf.clock,
-            self.shelf.now(),
-        );
+    fn started(&self) -> Started {
+        Started {
+            at: self.shelf.now(),
+            told: self.shelf.tags.generation(),
+        }
     }
 
     fn joinable(&self, at: &Address, now: u64) -> Joinable {
-        let live = self.engine.proofs.read(at.id.bucket).is_live(now);
+        let live = self.engine.proofs.read(at.id.bucket).is_live(now) && self.hears_of_tags(now);
         Joinable {
             live,
             since: now.saturating_sub(self.engine.proofs.horizon()),
@@ -362,11 +431,8 @@ impl<V: Send + Sync + 'static> Core<V> {
 
 /// What Redis said.
 enum Asked<V> {
-    Hit(Cached<V>),
-    /// `discard`: there is a payload, and it is bad.
-    Miss {
-        discard: bool,
-    },
+    Hit(Found<V>),
+    Miss(Discard),
 }
 
 /// What this process knows of a key.
@@ -375,3 +441,6 @@ struct Known<V> {
     ticket: Ticket,
     held: Option<Arc<Entry<V>>>,
 }
+
+/// Flights that a call follows although a tag made their answers old, before it loads by itself.
+const FOLLOWED: u32 = 2;

@@ -3,16 +3,19 @@
 //! The read path from top to bottom is in `core.rs`; invalidations and inserts are in `write.rs`.
 
 mod core;
+mod pinned;
 mod write;
+
+pub use self::pinned::Pinned;
 
 use self::core::Core;
 use crate::{
-    cached::Cached,
+    cached::{Cached, Found},
     engine::Engine,
     error::{BoxError, Error},
     invalidate::Receipt,
     load::{LoadContext, Loaded, Shelf, panic_message},
-    model::{CacheKey, Policy},
+    model::{CacheKey, Policy, StoreVersion},
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
 
@@ -70,7 +73,8 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     /// The value of `key` if some tier holds it; nothing is loaded.
     ///
     /// # Errors
-    /// Only after a shutdown. Redis not answering is a miss.
+    /// [`is_absent`](Error::is_absent) if some tier remembers that there is no such value, and after a shutdown. Redis
+    /// not answering is a miss.
     ///
     /// # Cancel safety
     /// Dropping this future has no effect.
@@ -81,11 +85,11 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         let key = self.core.render(key);
-        let hit = match self.core.local(&key) {
-            Some(hit) => Some(hit),
+        let found = match self.core.local(&key) {
+            Some(found) => Some(found),
             None => self.core.find(&self.core.shelf.address(key)).await,
         };
-        Ok(hit)
+        found.map(Found::into_result).transpose()
     }
 
     /// The value of `key`, loaded on a miss.
@@ -112,13 +116,12 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         let rendered = self.core.render(key);
-        if let Some(hit) = self.core.local(&rendered) {
-            return Ok(hit);
+        if let Some(found) = self.core.local(&rendered) {
+            return found.into_result();
         }
         let at = self.core.shelf.address(rendered);
-        self.core
-            .fly(&at, || load(LoadContext::new(key.to_owned())))
-            .await
+        let load = || load(LoadContext::new(key.to_owned()));
+        self.core.fly(&at, load).await?.into_result()
     }
 
     /// Tells Redis and every node that the value of `key` has changed. Call it after the commit.
@@ -128,8 +131,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     /// [`Level`](crate::Level) says.
     ///
     /// # Errors
-    /// After a shutdown, and when a million invalidations wait for Redis already. Redis not answering is no error: the
-    /// receipt is pending then.
+    /// Only after a shutdown. Redis not answering is no error: the receipt is pending then.
     ///
     /// # Cancel safety
     /// Once it was polled, dropping this future does not stop the invalidation.
@@ -180,14 +182,66 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     ///
     /// # Cancel safety
     /// Once it was polled, dropping this future stops neither the invalidation nor the fill.
-    pub async fn insert<Q>(&self, key: &Q, value: V) -> Result<Receipt, Error>
+    pub async fn insert<Q>(&self, key: &Q, value: impl Into<Loaded<V>>) -> Result<Receipt, Error>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
         self.core.engine.check_open()?;
         let at = self.core.shelf.address(self.core.render(key));
-        finish(tokio::spawn(Arc::clone(&self.core).insert(at, value))).await
+        let insert = Arc::clone(&self.core).insert(at, value.into(), None);
+        finish(tokio::spawn(insert)).await
+    }
+
+    /// [`insert`](Self::insert) of a value with the version that the store gave it: of two that race the newer wins,
+    /// whatever their order, so writers need not take turns.
+    ///
+    /// The versions of one key must grow with each commit: a row version, a commit number. The value is stored only if
+    /// Redis knows the version before it, from a load that [said so](Loaded::at_version) or from another `insert_at`.
+    /// Where the key is new to Redis, was evicted, or was last invalidated without a version, that is unknown, and this is an
+    /// invalidation only. A value older than what is known changes nothing: what is kept is of a later commit already.
+    ///
+    /// # Errors
+    /// As for [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancel safety
+    /// As for [`insert`](Self::insert). What Redis does not take is sent again as an invalidation, never as a value.
+    pub async fn insert_at<Q>(
+        &self,
+        key: &Q,
+        version: impl Into<StoreVersion>,
+        value: impl Into<Loaded<V>>,
+    ) -> Result<Receipt, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.core.engine.check_open()?;
+        let at = self.core.shelf.address(self.core.render(key));
+        let version = version.into();
+        let loaded = value.into().at_version(version);
+        let insert = Arc::clone(&self.core).insert(at, loaded, Some(version));
+        finish(tokio::spawn(insert)).await
+    }
+
+    /// Invalidates every value of this cache, on every node, in one step however many there are; pinned ones too.
+    ///
+    /// # Errors
+    /// As for [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancel safety
+    /// As for [`invalidate`](Self::invalidate).
+    pub async fn clear(&self) -> Result<Receipt, Error> {
+        self.core.engine.check_open()?;
+        finish(tokio::spawn(Arc::clone(&self.core).clear())).await
+    }
+
+    /// Reads of values whose version the caller knows: a row version, a content hash.
+    ///
+    /// The version is part of the key in every tier. Such a value never changes, so nobody invalidates it by its key: an
+    /// update makes another key. Its tags and [`clear`](Self::clear) reach it.
+    pub fn pinned(&self, version: impl Into<StoreVersion>) -> Pinned<K, V> {
+        Pinned::new(self.clone(), version.into())
     }
 }
 
@@ -209,7 +263,7 @@ impl<K, V> fmt::Debug for TieredCache<K, V> {
 }
 
 /// The result of a task that nobody aborts.
-async fn finish<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn finish<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
     match task.await {
         Ok(result) => result,
         // The runtime is shutting down.

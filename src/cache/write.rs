@@ -4,11 +4,12 @@ use super::core::Core;
 use crate::{
     error::Error,
     feed::Listener,
-    invalidate::{BATCH, Receipt},
-    local::Touch,
-    model::{Address, EntityId, Generation, Stamp, Version},
+    invalidate::{BATCH, Receipt, Sent},
+    load::{Draft, Loaded, Origin},
+    local::{Ticket, Touch},
+    model::{Address, EntityId, Generation, StoreVersion, Version},
     observe::Decision,
-    remote::{Fill, Filled},
+    remote::{Fill, Filled, Order},
 };
 use futures_util::{StreamExt, stream};
 use std::sync::Arc;
@@ -17,65 +18,106 @@ impl<V: Send + Sync + 'static> Core<V> {
     pub(super) async fn invalidate(self: Arc<Self>, at: Vec<Address>) -> Result<Receipt, Error> {
         let one = |at: Address| {
             let core = Arc::clone(&self);
-            async move { core.invalidate_one(&at).await }
+            async move { core.invalidate_one(&at, None).await }
         };
-        let mut stamps = stream::iter(at).map(one).buffer_unordered(BATCH);
+        let mut all = stream::iter(at).map(one).buffer_unordered(BATCH);
         let (mut receipt, mut failed) = (Receipt::default(), None);
-        while let Some(stamp) = stamps.next().await {
-            match stamp {
-                Ok(stamp) => receipt.add(stamp),
+        while let Some(sent) = all.next().await {
+            match sent {
+                Ok(sent) => receipt.add(sent),
                 Err(error) => failed = Some(error),
             }
         }
         failed.map_or(Ok(receipt), Err)
     }
 
-    async fn invalidate_one(&self, at: &Address) -> Result<Option<Stamp>, Error> {
+    async fn invalidate_one(
+        &self,
+        at: &Address,
+        store: Option<StoreVersion>,
+    ) -> Result<Sent, Error> {
         let ttl = self.shelf.policy.pointer_ttl();
         self.engine
             .sender
-            .invalidate(at, ttl, |at, touch| self.touch_all(at.id, touch))
+            .invalidate(at, ttl, store, |at, touch| self.touch_all(at.id, touch))
             .await
     }
 
-    pub(super) async fn insert(self: Arc<Self>, at: Address, value: V) -> Result<Receipt, Error> {
-        let stamp = self.invalidate_one(&at).await?;
-        if let Some(stamp) = stamp {
+    /// Everything that carries one of these tags is old: on this node at once.
+    pub(super) async fn clear(self: Arc<Self>) -> Result<Receipt, Error> {
+        self.engine.invalidate_tags(&[self.shelf.name.tag]).await
+    }
+
+    /// An invalidation that brings a value along; `store`: the newer of two versions wins, whatever their order.
+    pub(super) async fn insert(
+        self: Arc<Self>,
+        at: Address,
+        loaded: Loaded<V>,
+        store: Option<StoreVersion>,
+    ) -> Result<Receipt, Error> {
+        // Before the bump: what is invalidated from here on is not in the value.
+        let place = self.shelf.tags.place();
+        let sent = self.invalidate_one(&at, store).await?;
+        let stores = match store {
+            // Without an order that Redis knows, the value may be older than what the store holds by now.
+            Some(_) => matches!(sent, Sent::Acknowledged(_, Order::Newest)),
+            None => true,
+        };
+        if let Sent::Acknowledged(stamp, _) = &sent
+            && stores
+        {
             let generation = Generation {
                 epoch: stamp.epoch,
                 version: Version(stamp.n),
             };
-            self.fill_inserted(&at, value, generation).await;
+            let ticket = self.ticket(&at).from(place);
+            self.fill_inserted(&at, loaded, generation, ticket).await;
         }
         let mut receipt = Receipt::default();
-        receipt.add(stamp);
+        receipt.add(sent);
         Ok(receipt)
     }
 
     /// Stores an inserted value under the version that its own bump gave: refused once another bump came.
-    async fn fill_inserted(&self, at: &Address, value: V, generation: Generation) {
-        let ticket = self.ticket(at);
-        if self.engine.journal().holds(at.id) {
+    async fn fill_inserted(
+        &self,
+        at: &Address,
+        loaded: Loaded<V>,
+        generation: Generation,
+        ticket: Ticket,
+    ) {
+        let draft = Draft::new(loaded, &self.shelf.policy);
+        if self.engine.journal().holds(at.id) || !draft.keep {
             return;
         }
-        let Some(birth) = self.shelf.server_time.to_server(self.shelf.now()) else {
+        let (Some(birth), Some(position)) = (
+            self.shelf.server_time.to_server(self.shelf.now()),
+            ticket.place.position,
+        ) else {
             return;
         };
-        let sealed = match self.shelf.pack(at, &value, generation, birth, 0) {
+        let origin = Origin {
+            generation,
+            birth,
+            position,
+            load_micros: 0,
+        };
+        let sealed = match self.shelf.pack(at, &draft, &origin) {
             Ok(sealed) => sealed,
             Err(error) => return self.shelf.tell_of_unstorable(&error),
         };
         let Some(lifetime) = self.shelf.lifetime(birth, sealed.deadline) else {
             return;
         };
-        let entry = self.shelf.stored(at, value, generation, lifetime, &sealed);
-        let pointer_ttl = self.shelf.policy.pointer_ttl();
+        let store = draft.version;
+        let entry = (self.shelf).stored(at, draft, generation, lifetime, ticket.place, &sealed);
         let fill = Fill {
             generation,
             token: 0,
             deadline: sealed.deadline,
-            pointer_ttl,
+            pointer_ttl: self.shelf.policy.pointer_ttl(),
             payload: sealed.bytes,
+            store,
         };
         match self.shelf.remote.fill(at, fill).await {
             Ok(Filled::Stored) => self.shelf.put(at.id, &entry, ticket, self.shelf.now()),
@@ -119,7 +161,13 @@ impl<V: Send + Sync + 'static> Listener for Core<V> {
     }
 
     fn lost(&self, bucket: u16) {
-        if self.engine.protections.stale_fill {
+        if !self.engine.protections.stale_fill {
+            return;
+        }
+        if bucket == self.engine.layout.tag_bucket() {
+            // Any key may carry what was lost.
+            self.flights.detach_all();
+        } else {
             self.flights.detach_bucket(bucket);
         }
     }

@@ -96,7 +96,7 @@ pub(crate) trait ValueCodec<V>: Send + Sync {
     fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// See [`Codec::decode`].
-    fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError>;
+    fn decode(&self, id: u8, bytes: &[u8]) -> Result<V, DecodeError>;
 
     /// The fingerprint of `V` in the form that this codec asks for.
     fn fingerprint(&self) -> Result<u64, SchemaError>;
@@ -126,7 +126,10 @@ where
         unpanicked(encode).unwrap_or_else(|| Err(EncodeError::new("its `Serialize` panicked")))
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError> {
+    fn decode(&self, id: u8, bytes: &[u8]) -> Result<V, DecodeError> {
+        if id != self.0.id() {
+            return Err(DecodeError::new("another codec"));
+        }
         unpanicked(|| self.0.decode(bytes))
             .unwrap_or_else(|| Err(DecodeError::new("its `Deserialize` panicked")))
     }
@@ -219,7 +222,7 @@ mod tests {
             let mut bytes = vec![1, 2, 3];
             codec.encode(&value, &mut bytes).unwrap();
 
-            assert_eq!(codec.decode(&bytes[3..]).unwrap(), value);
+            assert_eq!(codec.decode(codec.id(), &bytes[3..]).unwrap(), value);
         }
     }
 
@@ -232,7 +235,7 @@ mod tests {
 
         bytes.clear();
         Of(Json).encode(&SPARSE, &mut bytes).unwrap();
-        let read: Sparse = Of(Json).decode(&bytes).unwrap();
+        let read: Sparse = Of(Json).decode(128, &bytes).unwrap();
         assert_eq!(read, SPARSE);
     }
 

@@ -27,6 +27,7 @@
 use twox_hash::XxHash3_64;
 
 use crate::codec::EncodeError;
+use crate::model::{Epoch, Labels, Position, Visibility};
 
 /// What the envelope says about its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,9 @@ pub(crate) struct Header {
     pub(crate) epoch: u64,
     /// The generation of the entity's value.
     pub(crate) version: u64,
+    pub(crate) position: Position,
+    pub(crate) absent: bool,
+    pub(crate) visibility: Visibility,
     /// When the load began: ms of Redis time, at most 48 bits.
     pub(crate) birth: u64,
     /// When the value is dead: ms of Redis time, at most 48 bits.
@@ -65,13 +69,28 @@ pub(crate) fn seal(
     header: &Header,
     key: &[u8],
     echo: bool,
+    labels: &Labels,
     encode_body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<Sealed, EncodeError> {
-    let head = header.to_bytes(if echo { ECHO } else { 0 });
+    let flags = [
+        (echo, ECHO),
+        (header.absent, ABSENT),
+        (!labels.is_empty(), LABELS),
+        (header.visibility == Visibility::User, USER),
+    ];
+    let flags = flags
+        .iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, flag)| flag)
+        .sum();
+    let head = header.to_bytes(flags);
     let mut bytes = Vec::with_capacity(TYPICAL_LEN);
     bytes.extend_from_slice(&head);
     if echo {
         push_echo(&mut bytes, key)?;
+    }
+    if !labels.is_empty() {
+        push_labels(&mut bytes, labels);
     }
     let body_at = bytes.len();
 
@@ -98,8 +117,6 @@ pub(crate) fn seal(
 /// What a reader can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
-    /// The id of its codec.
-    pub(crate) codec: u8,
     /// The low 32 bits of its fingerprint.
     pub(crate) schema: u32,
 }
@@ -109,6 +126,7 @@ pub(crate) struct Expected {
 pub(crate) struct Opened<'a> {
     /// What the envelope says.
     pub(crate) header: Header,
+    pub(crate) labels: Labels,
     /// What the codec wrote.
     pub(crate) body: &'a [u8],
     /// The hash of the body.
@@ -123,26 +141,30 @@ pub(crate) fn open<'a>(
 ) -> Result<Opened<'a>, BadEnvelope> {
     let (head, rest) = split_header(bytes)?;
     let header = Header::from_bytes(head);
-    if head[FLAGS_AT] & !ECHO != 0 {
+    if head[FLAGS_AT] & !(ECHO | ABSENT | LABELS | USER) != 0 {
         return Err(BadEnvelope::UnknownFlags);
-    }
-    if header.codec != expected.codec {
-        return Err(BadEnvelope::OtherCodec);
     }
     if header.schema != expected.schema {
         return Err(BadEnvelope::OtherSchema);
     }
-    let (echo, body) = if head[FLAGS_AT] & ECHO == 0 {
+    let (_, tail) = if head[FLAGS_AT] & ECHO == 0 {
         rest.split_at(0)
     } else {
         split_echo(rest, key)?
     };
+    let (labels, body) = if head[FLAGS_AT] & LABELS == 0 {
+        (Labels::default(), tail)
+    } else {
+        split_labels(tail).ok_or(BadEnvelope::Truncated)?
+    };
+    let echo = &rest[..rest.len() - body.len()];
     let content_id = XxHash3_64::oneshot(body);
     if check(content_id, key, head, echo) != number(head, CHECK_AT, HEADER_LEN) {
         return Err(BadEnvelope::Corrupt);
     }
     Ok(Opened {
         header,
+        labels,
         body,
         content_id,
     })
@@ -157,6 +179,41 @@ pub(crate) fn generation(bytes: &[u8]) -> Option<(u64, u64)> {
     Some((header.epoch, header.version))
 }
 
+pub(crate) fn check_of(bytes: &[u8]) -> Option<[u8; 8]> {
+    let (head, _) = split_header(bytes).ok()?;
+    head[CHECK_AT..].try_into().ok()
+}
+
+fn push_labels(bytes: &mut Vec<u8>, labels: &Labels) {
+    bytes.extend_from_slice(&(labels.tags.len() as u16).to_be_bytes());
+    for tag in &labels.tags {
+        bytes.push(tag.as_str().len() as u8);
+        bytes.extend_from_slice(tag.as_str().as_bytes());
+    }
+    bytes.extend_from_slice(&(labels.dependencies.len() as u16).to_be_bytes());
+    for dependency in &labels.dependencies {
+        bytes.extend_from_slice(&dependency.to_be_bytes());
+    }
+}
+
+fn split_labels(rest: &[u8]) -> Option<(Labels, &[u8])> {
+    let mut labels = Labels::default();
+    let (count, mut rest) = rest.split_first_chunk()?;
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (len, tail) = rest.split_first()?;
+        let text = std::str::from_utf8(tail.get(..usize::from(*len))?).ok()?;
+        labels.tags.push(crate::model::Tag::spelled(text)?);
+        rest = &tail[usize::from(*len)..];
+    }
+    let (count, mut rest) = rest.split_first_chunk()?;
+    for _ in 0..u16::from_be_bytes(*count) {
+        let (dependency, tail) = rest.split_first_chunk()?;
+        labels.dependencies.push(u64::from_be_bytes(*dependency));
+        rest = tail;
+    }
+    Some((labels, rest))
+}
+
 /// Why a payload is a miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum BadEnvelope {
@@ -168,8 +225,6 @@ pub(crate) enum BadEnvelope {
     UnknownFormat,
     /// Uses something that this release does not know.
     UnknownFlags,
-    /// The body is in another codec.
-    OtherCodec,
     /// The body is of another type.
     OtherSchema,
     /// Sealed for another key, as its echo says.
@@ -186,7 +241,6 @@ impl BadEnvelope {
             Self::NotOurs => "not_ours",
             Self::UnknownFormat => "unknown_format",
             Self::UnknownFlags => "unknown_flags",
-            Self::OtherCodec => "other_codec",
             Self::OtherSchema => "other_schema",
             Self::OtherKey => "other_key",
             Self::Corrupt => "corrupt",
@@ -205,6 +259,8 @@ impl Header {
         head[24..30].copy_from_slice(&millis(self.birth));
         head[30..36].copy_from_slice(&millis(self.deadline));
         head[36..40].copy_from_slice(&self.load_micros.to_be_bytes());
+        head[40..48].copy_from_slice(&self.position.epoch.0.to_be_bytes());
+        head[48..56].copy_from_slice(&self.position.n.to_be_bytes());
         head
     }
 
@@ -217,6 +273,16 @@ impl Header {
             birth: number(head, 24, 30),
             deadline: number(head, 30, 36),
             load_micros: number(head, 36, 40) as u32,
+            position: Position {
+                epoch: Epoch(number(head, 40, 48)),
+                n: number(head, 48, 56),
+            },
+            absent: head[3] & ABSENT != 0,
+            visibility: if head[3] & USER == 0 {
+                Visibility::Public
+            } else {
+                Visibility::User
+            },
         }
     }
 }
@@ -286,8 +352,11 @@ const MAGIC: u8 = 0xC7;
 const FORMAT: u8 = 1;
 const ECHO: u8 = 1;
 const FLAGS_AT: usize = 3;
-const CHECK_AT: usize = 40;
-const HEADER_LEN: usize = 48;
+const CHECK_AT: usize = 56;
+const HEADER_LEN: usize = 64;
+const ABSENT: u8 = 2;
+const LABELS: u8 = 8;
+const USER: u8 = 16;
 const ECHO_LEN_LEN: usize = 4;
 const MAX_MILLIS: u64 = (1 << 48) - 1;
 /// Where the vector starts, so that a usual value does not grow it twice.

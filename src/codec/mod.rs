@@ -22,6 +22,6 @@ pub use bincode::Bincode;
 pub use codecs::Codec;
 pub(crate) use codecs::{Of, ValueCodec};
 pub(crate) use encoded_len::encoded_len;
-pub(crate) use envelope::{Expected, Header, generation, open, seal};
+pub(crate) use envelope::{Expected, Header, check_of, generation, open, seal};
 pub use error::{DecodeError, EncodeError};
 pub(crate) use schema::{SchemaError, fingerprint};

@@ -8,9 +8,10 @@ use super::{
     proof::Proofs,
 };
 use crate::{
-    model::{Clock, EntityId, Event, EventKind, Generation, Head, Version, millis},
+    model::{Clock, EntityId, Event, EventKind, Generation, Head, Position, Version, millis},
     observe::{Decision, Observer},
     remote::{Push, Remote},
+    tags::TagTable,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
@@ -39,6 +40,8 @@ pub(crate) struct Follower {
     pub(crate) remote: Arc<Remote>,
     pub(crate) proofs: Arc<Proofs>,
     pub(crate) audience: Arc<Audience>,
+    pub(crate) tags: Arc<TagTable>,
+    pub(crate) tag_bucket: u16,
     pub(crate) observer: Arc<Observer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ready: watch::Sender<Ready>,
@@ -129,12 +132,11 @@ impl Following {
         };
         match link {
             Link::Next => {
-                self.apply(bucket, event);
-                self.parts.observer.note(Decision::Event);
+                self.apply(bucket, event, Decision::Event);
             }
             Link::Known => {}
             Link::Fence => {
-                self.gap(bucket, Some(head_of(event)));
+                self.gap(bucket, Some(head_of(event))).await;
                 // The first use of a bucket, most often: its entries need not ask until the next heartbeat.
                 self.parts.beat_now.notify_one();
             }
@@ -152,7 +154,7 @@ impl Following {
                 for (bucket, head) in (0..).zip(heads) {
                     match head {
                         Some(head) => self.compare(bucket, head, Some(sent)).await,
-                        None => self.missing(bucket),
+                        None => self.missing(bucket).await,
                     }
                 }
                 self.parts.ready.send_modify(|ready| ready.beaten = true);
@@ -161,11 +163,21 @@ impl Following {
     }
 
     async fn compare(&mut self, bucket: u16, head: Head, sent: Option<u64>) {
+        let unknown = bucket == self.parts.tag_bucket && self.parts.tags.epoch().is_none();
         if !self.parts.chained {
+            if unknown {
+                self.gap(bucket, Some(head)).await;
+            }
             return self.prove(bucket, sent);
         }
         match self.chain(bucket).standing(&head) {
-            Standing::Current => self.prove(bucket, sent),
+            Standing::Current => {
+                if unknown {
+                    // This node's own bump has told of another epoch than the feed: the table begins anew.
+                    self.gap(bucket, Some(head)).await;
+                }
+                self.prove(bucket, sent);
+            }
             Standing::Ahead => {
                 // The head may be ahead of the push, which is not a loss.
                 let due = Instant::now() + LOOK_AGAIN;
@@ -178,7 +190,7 @@ impl Following {
             }
             Standing::First => {
                 // What was filled before the first head may have been invalidated before it, too.
-                self.gap(bucket, Some(head));
+                self.gap(bucket, Some(head)).await;
                 self.prove(bucket, sent);
             }
             Standing::Other => self.resync(bucket).await,
@@ -186,9 +198,31 @@ impl Following {
     }
 
     /// A missing control record is an unknown epoch: nothing is proven, until somebody begins the next one.
-    fn missing(&mut self, bucket: u16) {
+    async fn missing(&mut self, bucket: u16) {
         if self.parts.chained && self.chain(bucket).at().is_some() {
-            self.gap(bucket, None);
+            self.gap(bucket, None).await;
+        }
+        if bucket == self.parts.tag_bucket {
+            self.begin_tags().await;
+        }
+    }
+
+    /// Without a place in the tag feed nothing could be stored, so it is begun by whoever misses it first.
+    async fn begin_tags(&mut self) {
+        let remote = &self.parts.remote;
+        let begun = match remote.bump_tags(&[]).await {
+            Ok(_) => remote.all_tags().await,
+            Err(error) => Err(error),
+        };
+        match begun {
+            Ok(known) if known.head.is_some() => {
+                self.gap(self.parts.tag_bucket, known.head).await;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.parts.observer.note(Decision::RemoteError);
+                tracing::debug!(%error, "the feed of tags could not be begun");
+            }
         }
     }
 
@@ -215,11 +249,11 @@ impl Following {
             }
         };
         let Some(head) = replay.head else {
-            return self.missing(bucket);
+            return self.missing(bucket).await;
         };
         match links(self.chain(bucket), &replay.events, &head) {
             Some(_) => self.replay(bucket, &replay.events),
-            None => self.gap(bucket, Some(head)),
+            None => self.gap(bucket, Some(head)).await,
         }
         self.prove(bucket, Some(sent));
     }
@@ -227,33 +261,40 @@ impl Following {
     fn replay(&mut self, bucket: u16, events: &[Event]) {
         for event in events {
             if self.chain(bucket).link(event) == Link::Next {
-                self.apply(bucket, event);
-                self.parts.observer.note(Decision::Replay);
+                self.apply(bucket, event, Decision::Replay);
             }
         }
     }
 
-    fn apply(&mut self, bucket: u16, event: &Event) {
-        if let EventKind::Invalidated { cache, entity } = event.kind {
-            let id = EntityId {
-                cache,
-                hash: entity,
-                bucket,
-            };
-            let generation = Generation {
-                epoch: event.epoch,
-                version: Version(event.n),
-            };
-            self.parts
-                .audience
-                .tell(cache, |listener| listener.bumped(id, generation));
+    fn apply(&mut self, bucket: u16, event: &Event, how: Decision) {
+        match event.kind {
+            EventKind::Invalidated { cache, entity } => {
+                let id = EntityId {
+                    cache,
+                    hash: entity,
+                    bucket,
+                };
+                let generation = Generation {
+                    epoch: event.epoch,
+                    version: Version(event.n),
+                };
+                self.parts
+                    .audience
+                    .tell(cache, |listener| listener.bumped(id, generation));
+                self.parts.observer.note(how);
+            }
+            EventKind::Tagged { tag } => {
+                self.parts.tags.applied(event.epoch, tag, event.n);
+                self.parts.observer.note(Decision::TagEvent);
+            }
+            EventKind::Fence => {}
         }
         self.chains[usize::from(bucket)].advance(event);
         self.parts.proofs.applied(bucket, event.epoch.0, event.n);
     }
 
     /// Everything local of the bucket must prove itself; loads under way may not be joined.
-    fn gap(&mut self, bucket: u16, head: Option<Head>) {
+    async fn gap(&mut self, bucket: u16, head: Option<Head>) {
         if self.chain(bucket).at().is_some() {
             self.parts.observer.note(Decision::Gap);
             tracing::info!(
@@ -262,12 +303,38 @@ impl Following {
             );
         }
         self.parts.proofs.gap(bucket);
+        if bucket == self.parts.tag_bucket {
+            self.parts.tags.begin(head.map(|head| Position {
+                epoch: head.epoch,
+                n: head.n,
+            }));
+        }
         self.parts
             .audience
             .tell_all(|listener| listener.lost(bucket));
         self.chains[usize::from(bucket)].adopt(head);
         let (epoch, n) = head.map_or((0, 0), |head| (head.epoch.0, head.n));
         self.parts.proofs.applied(bucket, epoch, n);
+        if bucket == self.parts.tag_bucket && head.is_some() {
+            self.read_tags().await;
+        }
+    }
+
+    /// Makes the table complete again, so that entries from before the gap need not ask one by one.
+    async fn read_tags(&self) {
+        match self.parts.remote.all_tags().await {
+            Ok(known) => {
+                if let Some(head) = known.head {
+                    self.parts
+                        .tags
+                        .complete(head.epoch, known.floor, &known.bumps);
+                }
+            }
+            Err(error) => {
+                self.parts.observer.note(Decision::RemoteError);
+                tracing::debug!(%error, "the table of tags could not be read");
+            }
+        }
     }
 
     fn prove(&self, bucket: u16, sent: Option<u64>) {

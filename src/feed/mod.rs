@@ -9,10 +9,12 @@ mod chain;
 mod follower;
 mod heartbeat;
 mod proof;
+mod prune;
 
 pub(crate) use self::{
     audience::{Audience, Listener},
     follower::{Follower, Note, Ready},
     heartbeat::Heartbeat,
     proof::{Proof, Proofs},
+    prune::Pruner,
 };

@@ -1,68 +1,129 @@
-//! Invalidations that Redis did not take yet: one per entity, sent until it does.
+//! Invalidations that Redis did not take yet: one per entity or tag, sent until it does.
 //!
-//! While an entity stands here, this node asks the store for it: what Redis holds may be old.
+//! While an entity stands here, this node asks the store for it: what Redis holds may be old. Tags that wait stand in
+//! the tag table too, which refuses whatever carries them.
 
 use crate::{
     error::Error,
-    model::{Address, EntityId},
+    model::{Address, EntityId, Stamp},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The pending invalidations of a `Tiers`.
-#[derive(Default)]
 pub(crate) struct Journal {
-    pending: Mutex<HashMap<(u32, u64), Pending>>,
+    pending: Mutex<HashMap<Name, Pending>>,
     count: AtomicUsize,
+    /// Entities that may wait at once.
+    capacity: usize,
     /// Nobody sends any more.
     closed: AtomicBool,
     changed: Notify,
 }
 
+/// What is to be invalidated.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Entity { at: Address, pointer_ttl: u64 },
+    Tag(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    Entity(u32, u64),
+    Tag(u64),
+}
+
 /// An invalidation that Redis did not take.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
-    pub(crate) at: Address,
-    pub(crate) pointer_ttl: u64,
-    /// Grows when the entity is invalidated again: the earlier sending does not speak for the later one.
+    pub(crate) subject: Subject,
+    /// Grows when the subject is invalidated again: the earlier sending does not speak for the later one.
     times: u64,
+    /// Who waits to hear that Redis took it: those of the subject, and those that it swallowed.
+    told: Vec<watch::Sender<Option<Stamp>>>,
+}
+
+/// What became of an invalidation that the journal was to take over.
+pub(crate) enum Taken {
+    /// It waits; the receiver hears when Redis has it.
+    Waits(Awaited),
+    /// Too many entities wait already.
+    Full,
+}
+
+/// Hears the stamp of a pending invalidation once Redis has taken it.
+pub(crate) type Awaited = watch::Receiver<Option<Stamp>>;
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
 }
 
 impl Journal {
-    /// Takes an invalidation over.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            pending: Mutex::default(),
+            count: AtomicUsize::new(0),
+            capacity,
+            closed: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Takes an invalidation over, unless too many entities wait: then its whole cache must wait in their place.
     ///
     /// # Errors
-    /// When the journal is full: nothing is dropped in silence.
-    pub(crate) fn add(&self, at: &Address, pointer_ttl: u64) -> Result<(), Error> {
+    /// When nobody sends any more.
+    pub(crate) fn add(&self, subject: Subject) -> Result<Taken, Error> {
         let mut pending = self.lock();
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed());
         }
-        let full = pending.len() >= CAPACITY;
-        match pending.entry(name(at.id)) {
-            std::collections::hash_map::Entry::Occupied(mut entry) => entry.get_mut().times += 1,
-            std::collections::hash_map::Entry::Vacant(_) if full => {
-                return Err(Error::overloaded(format!(
-                    "{CAPACITY} invalidations wait for Redis: no more are taken"
-                )));
-            }
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(Pending {
-                    at: at.clone(),
-                    pointer_ttl,
-                    times: 0,
-                });
-            }
-        }
+        let full = pending.len() >= self.capacity && matches!(subject, Subject::Entity { .. });
+        let taken = match pending.entry(subject.name()) {
+            hash_map::Entry::Occupied(entry) => Taken::Waits(entry.into_mut().again()),
+            hash_map::Entry::Vacant(_) if full => Taken::Full,
+            hash_map::Entry::Vacant(entry) => Taken::Waits(entry.insert(subject.into()).again()),
+        };
         self.count.store(pending.len(), Ordering::SeqCst);
         self.changed.notify_one();
-        Ok(())
+        Ok(taken)
+    }
+
+    /// Lets a tag wait in place of all entities of a cache.
+    ///
+    /// # Errors
+    /// When nobody sends any more.
+    pub(crate) fn swallow(&self, cache: u32, tag: u64) -> Result<Awaited, Error> {
+        let mut pending = self.lock();
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::closed());
+        }
+        let swallowed = |name: &Name| matches!(name, Name::Entity(of, _) if *of == cache);
+        let mut told = Vec::new();
+        pending.retain(|name, held| {
+            let swallow = swallowed(name);
+            if swallow {
+                told.append(&mut held.told);
+            }
+            !swallow
+        });
+        let held = pending
+            .entry(Name::Tag(tag))
+            .or_insert_with(|| Subject::Tag(tag).into());
+        held.told.append(&mut told);
+        let awaited = held.again();
+        self.count.store(pending.len(), Ordering::SeqCst);
+        self.changed.notify_one();
+        Ok(awaited)
     }
 
     /// From now on nothing is taken over.
@@ -74,7 +135,12 @@ impl Journal {
 
     /// Whether this node must not believe what Redis says of the entity.
     pub(crate) fn holds(&self, id: EntityId) -> bool {
-        self.len() > 0 && self.lock().contains_key(&name(id))
+        self.len() > 0 && self.lock().contains_key(&Name::Entity(id.cache, id.hash))
+    }
+
+    /// Whether an invalidation of the tag waits.
+    pub(crate) fn holds_tag(&self, tag: u64) -> bool {
+        self.len() > 0 && self.lock().contains_key(&Name::Tag(tag))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -107,34 +173,65 @@ impl Journal {
     }
 
     /// Redis took it.
-    pub(super) fn sent(&self, sent: &Pending) {
+    pub(super) fn sent(&self, sent: &Pending, stamp: Stamp) {
         let mut pending = self.lock();
+        let name = sent.subject.name();
         if pending
-            .get(&name(sent.at.id))
+            .get(&name)
             .is_some_and(|held| held.times == sent.times)
         {
-            pending.remove(&name(sent.at.id));
+            for told in pending.remove(&name).into_iter().flat_map(|held| held.told) {
+                // Nobody may be listening any more.
+                told.send_replace(Some(stamp));
+            }
         }
         self.count.store(pending.len(), Ordering::SeqCst);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(u32, u64), Pending>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Pending>> {
         // The map is whole after every step, so a panic elsewhere spoils nothing.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn name(id: EntityId) -> (u32, u64) {
-    (id.cache, id.hash)
+impl Pending {
+    /// It is invalidated once more.
+    fn again(&mut self) -> Awaited {
+        self.times += 1;
+        // Receipts that nobody keeps are most of them.
+        self.told.retain(|told| told.receiver_count() > 0);
+        let (told, awaited) = watch::channel(None);
+        self.told.push(told);
+        awaited
+    }
 }
 
-/// About 300 MB at worst.
-const CAPACITY: usize = 1 << 20;
+impl From<Subject> for Pending {
+    fn from(subject: Subject) -> Self {
+        Self {
+            subject,
+            times: 0,
+            told: Vec::new(),
+        }
+    }
+}
+
+impl Subject {
+    fn name(&self) -> Name {
+        match self {
+            Self::Entity { at, .. } => Name::Entity(at.id.cache, at.id.hash),
+            Self::Tag(tag) => Name::Tag(*tag),
+        }
+    }
+}
+
+/// Entities that wait at most: beyond, their whole cache is invalidated in one. About 25 MB at worst.
+const CAPACITY: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CacheName, RenderedKey};
+    use crate::model::{CacheName, Epoch, RenderedKey};
     use std::sync::Arc;
 
     fn address(key: u64) -> Address {
@@ -142,12 +239,34 @@ mod tests {
         Address::new(&cache, RenderedKey::new(&key, cache.seed), 0, 64)
     }
 
+    fn entity(key: u64) -> Subject {
+        Subject::Entity {
+            at: address(key),
+            pointer_ttl: 1,
+        }
+    }
+
+    fn add(journal: &Journal, subject: Subject) -> Awaited {
+        match journal.add(subject).unwrap() {
+            Taken::Waits(awaited) => awaited,
+            Taken::Full => panic!("the journal is full"),
+        }
+    }
+
+    fn stamp(n: u64) -> Stamp {
+        Stamp {
+            bucket: 0,
+            epoch: Epoch(1),
+            n,
+        }
+    }
+
     #[tokio::test]
     async fn an_entity_stands_once_however_often_it_is_invalidated() {
         let journal = Journal::default();
-        journal.add(&address(1), 1).unwrap();
-        journal.add(&address(1), 1).unwrap();
-        journal.add(&address(2), 1).unwrap();
+        add(&journal, entity(1));
+        add(&journal, entity(1));
+        add(&journal, entity(2));
 
         assert_eq!(journal.len(), 2);
         assert_eq!(journal.next(10, &mut 0).await.len(), 2);
@@ -157,16 +276,30 @@ mod tests {
     #[tokio::test]
     async fn what_was_invalidated_again_while_it_was_sent_is_sent_again() {
         let journal = Journal::default();
-        journal.add(&address(1), 1).unwrap();
+        add(&journal, entity(1));
         let sent = journal.next(1, &mut 0).await.remove(0);
 
-        journal.add(&address(1), 1).unwrap();
-        journal.sent(&sent);
+        add(&journal, entity(1));
+        journal.sent(&sent, stamp(5));
         assert!(journal.holds(address(1).id));
 
         let sent = journal.next(1, &mut 0).await.remove(0);
-        journal.sent(&sent);
+        journal.sent(&sent, stamp(6));
         assert!(!journal.holds(address(1).id));
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_the_stamp_of_the_sending_that_speaks_for_it() {
+        let journal = Journal::default();
+        let first = add(&journal, entity(1));
+        let second = add(&journal, entity(1));
+
+        let sent = journal.next(1, &mut 0).await.remove(0);
+        assert_eq!(*first.borrow(), None);
+        journal.sent(&sent, stamp(5));
+
+        assert_eq!(*first.borrow(), Some(stamp(5)));
+        assert_eq!(*second.borrow(), Some(stamp(5)));
     }
 
     /// Redis refused the bumps of one bucket for good. They were always the first to be sent again, and whatever else
@@ -175,7 +308,7 @@ mod tests {
     async fn what_redis_refuses_does_not_keep_the_others_back() {
         let journal = Journal::default();
         for key in 1..=3 {
-            journal.add(&address(key), 1).unwrap();
+            add(&journal, entity(key));
         }
 
         let first = journal.next(2, &mut 0).await;
@@ -183,19 +316,40 @@ mod tests {
         let last = journal.next(2, &mut skip).await;
 
         assert_eq!((first.len(), last.len()), (2, 1));
-        assert!(first.iter().all(|pending| pending.at.id != last[0].at.id));
+        let name = last[0].subject.name();
+        assert!(first.iter().all(|pending| pending.subject.name() != name));
         skip = 9;
         assert_eq!(journal.next(2, &mut skip).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn where_too_many_entities_wait_their_cache_waits_in_their_place() {
+        let journal = Journal::with_capacity(2);
+        let first = add(&journal, entity(1));
+        add(&journal, entity(2));
+        add(&journal, entity(2));
+
+        assert!(matches!(journal.add(entity(3)).unwrap(), Taken::Full));
+        let cache = address(3).id.cache;
+        let third = journal.swallow(cache, 77).unwrap();
+
+        assert_eq!(journal.len(), 1);
+        assert!(journal.holds_tag(77) && !journal.holds(address(1).id));
+        let sent = journal.next(9, &mut 0).await.remove(0);
+        journal.sent(&sent, stamp(5));
+        assert_eq!(*first.borrow(), Some(stamp(5)));
+        assert_eq!(*third.borrow(), Some(stamp(5)));
     }
 
     #[test]
     fn a_closed_journal_says_that_nobody_would_send() {
         let journal = Journal::default();
-        journal.add(&address(1), 1).unwrap();
+        add(&journal, entity(1));
 
         journal.close();
 
         assert_eq!(journal.len(), 1);
-        assert!(journal.add(&address(2), 1).unwrap_err().is_closed());
+        assert!(journal.add(entity(2)).is_err_and(|error| error.is_closed()));
+        assert!(journal.swallow(1, 2).is_err_and(|error| error.is_closed()));
     }
 }

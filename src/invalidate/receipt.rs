@@ -1,12 +1,13 @@
 //! What an invalidation answers.
 
+use super::{journal::Awaited, send::Sent};
 use crate::model::Stamp;
 
 /// Proof of an invalidation: where it stands in the feed, or that Redis has yet to take it.
 #[derive(Clone, Debug, Default)]
 pub struct Receipt {
     stamps: Vec<Stamp>,
-    pending: usize,
+    pending: Vec<Awaited>,
 }
 
 impl Receipt {
@@ -14,13 +15,13 @@ impl Receipt {
     /// invalidations until Redis takes them; other nodes learn of them then.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.pending > 0
+        !self.pending.is_empty()
     }
 
-    /// How many invalidations Redis did not take yet.
+    /// How many invalidations Redis had not taken when the call answered.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.pending
+        self.pending.len()
     }
 
     /// One stamp for each invalidation that Redis took.
@@ -29,10 +30,32 @@ impl Receipt {
         &self.stamps
     }
 
-    pub(crate) fn add(&mut self, stamp: Option<Stamp>) {
-        match stamp {
-            Some(stamp) => self.stamps.push(stamp),
-            None => self.pending += 1,
+    /// Waits until Redis has taken what is pending; the answer holds the stamps of that, too.
+    ///
+    /// What is still pending in the answer will never be sent: the `Tiers` was shut down. There is no limit to the
+    /// waiting; put one around it.
+    ///
+    /// # Cancel safety
+    /// Dropping this future stops the waiting and nothing else.
+    pub async fn settled(self) -> Self {
+        let mut settled = Self {
+            stamps: self.stamps,
+            pending: Vec::new(),
+        };
+        for mut awaited in self.pending {
+            let taken = awaited.wait_for(Option::is_some).await.map(|stamp| *stamp);
+            match taken {
+                Ok(Some(stamp)) => settled.stamps.push(stamp),
+                _ => settled.pending.push(awaited),
+            }
+        }
+        settled
+    }
+
+    pub(crate) fn add(&mut self, sent: Sent) {
+        match sent {
+            Sent::Acknowledged(stamp, _) => self.stamps.push(stamp),
+            Sent::Pending(awaited) => self.pending.push(awaited),
         }
     }
 }

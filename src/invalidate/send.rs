@@ -1,60 +1,136 @@
 //! The fixed order of one invalidation, and the sending of those that wait.
 
-use super::Journal;
+use super::{
+    Journal,
+    journal::{Awaited, Pending, Subject, Taken},
+};
 use crate::{
     error::Error,
     local::Touch,
-    model::{Address, Generation, Stamp, Version},
+    model::{Address, EntityId, Generation, Stamp, StoreVersion, Version, entity_tag},
     observe::{Decision, Observer},
-    remote::Remote,
+    remote::{Bump, Order, Remote, RemoteError},
+    tags::TagTable,
 };
 use futures_util::{StreamExt, stream};
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// What an invalidation needs.
 #[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) remote: Arc<Remote>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) tags: Arc<TagTable>,
     pub(crate) observer: Arc<Observer>,
 }
 
+/// What became of an invalidation.
+pub(crate) enum Sent {
+    /// Redis has it.
+    Acknowledged(Stamp, Order),
+    /// Redis has yet to take it.
+    Pending(Awaited),
+}
+
 impl Sender {
-    /// Invalidates one entity: the bump, then `touch` for this process. `None`: it is pending.
+    /// Invalidates one entity: the bump, then `touch` for this process, then whatever shows it.
     ///
     /// # Errors
-    /// Only if the journal is full.
+    /// Only after a shutdown.
     pub(crate) async fn invalidate(
         &self,
         at: &Address,
         pointer_ttl: u64,
+        store: Option<StoreVersion>,
         touch: impl Fn(&Address, Touch),
-    ) -> Result<Option<Stamp>, Error> {
-        if self.journal.holds(at.id) {
-            // An earlier one waits: this one must not overtake it and look acknowledged while that one is not.
-            self.postpone(at, pointer_ttl, touch)?;
-            return Ok(None);
+    ) -> Result<Sent, Error> {
+        // An earlier one waits: this one must not overtake it and look acknowledged while that one is not.
+        let waits = self.journal.holds(at.id) || self.journal.holds_tag(at.cache.tag);
+        if waits {
+            return self.postpone(at, pointer_ttl, touch);
         }
-        match self.remote.bump(at, pointer_ttl).await {
-            Ok(stamp) => {
-                self.observer.note(Decision::Bump);
-                touch(
-                    at,
-                    Touch::Bumped(Generation {
-                        epoch: stamp.epoch,
-                        version: Version(stamp.n),
-                    }),
-                );
-                Ok(Some(stamp))
-            }
+        let bump = Bump { pointer_ttl, store };
+        let bumped = match self.remote.bump(at, bump).await {
+            Ok(bumped) => bumped,
             Err(error) => {
-                self.observer.note(Decision::RemoteError);
-                tracing::debug!(%error, "redis did not take an invalidation");
-                self.postpone(at, pointer_ttl, touch)?;
-                Ok(None)
+                self.failed(&error);
+                return self.postpone(at, pointer_ttl, touch);
             }
+        };
+        let stamp = bumped.stamp;
+        if bumped.order == Order::Older {
+            return Ok(Sent::Acknowledged(stamp, bumped.order));
         }
+        self.observer.note(Decision::Bump);
+        let generation = Generation {
+            epoch: stamp.epoch,
+            version: Version(stamp.n),
+        };
+        touch(at, Touch::Bumped(generation));
+        if bumped.depended
+            && let Sent::Pending(awaited) = self.invalidate_tag(entity_tag_of(at.id)).await?
+        {
+            return Ok(Sent::Pending(awaited));
+        }
+        Ok(Sent::Acknowledged(stamp, bumped.order))
+    }
+
+    /// Invalidates one tag.
+    async fn invalidate_tag(&self, tag: u64) -> Result<Sent, Error> {
+        let mut sent = self.invalidate_tags(&[tag]).await?;
+        // One tag, one answer.
+        sent.pop().ok_or_else(Error::closed)
+    }
+
+    /// Invalidates tags: the bumps, then this node's table. Answers in their order.
+    ///
+    /// # Errors
+    /// Only after a shutdown.
+    pub(crate) async fn invalidate_tags(&self, tags: &[u64]) -> Result<Vec<Sent>, Error> {
+        let mut sent = Vec::with_capacity(tags.len());
+        for some in tags.chunks(TAGS_AT_ONCE) {
+            self.invalidate_some(some, &mut sent).await?;
+        }
+        let acknowledged = sent.iter().rev().find_map(|sent| match sent {
+            Sent::Acknowledged(stamp, _) => Some(*stamp),
+            Sent::Pending(_) => None,
+        });
+        if let Some(stamp) = acknowledged {
+            // A load that begins before this node's feed has caught up would be refused for no use. A lost push must not
+            // keep the caller, though.
+            let caught_up = self.tags.until_applied(stamp.epoch, stamp.n);
+            let _ = timeout(CATCH_UP, caught_up).await;
+        }
+        Ok(sent)
+    }
+
+    async fn invalidate_some(&self, tags: &[u64], sent: &mut Vec<Sent>) -> Result<(), Error> {
+        let sent_at = self.tags.generation();
+        let waits = tags.iter().any(|tag| self.journal.holds_tag(*tag));
+        let bumped = if waits {
+            None
+        } else {
+            match self.remote.bump_tags(tags).await {
+                Ok(stamps) => Some(stamps),
+                Err(error) => {
+                    self.failed(&error);
+                    None
+                }
+            }
+        };
+        let Some(stamps) = bumped else {
+            for tag in tags {
+                sent.push(Sent::Pending(self.postpone_tag(*tag)?));
+            }
+            return Ok(());
+        };
+        for (tag, stamp) in tags.iter().zip(stamps) {
+            self.observer.note(Decision::TagBump);
+            self.tags.bumped(stamp.epoch, *tag, stamp.n, sent_at);
+            sent.push(Sent::Acknowledged(stamp, Order::Unknown));
+        }
+        Ok(())
     }
 
     /// The journal first: once the local entry is gone, readers go to Redis unless the entity stands there.
@@ -63,11 +139,87 @@ impl Sender {
         at: &Address,
         pointer_ttl: u64,
         touch: impl Fn(&Address, Touch),
-    ) -> Result<(), Error> {
-        let added = self.journal.add(at, pointer_ttl);
+    ) -> Result<Sent, Error> {
+        let awaited = self.take_over(at, pointer_ttl);
         touch(at, Touch::Unknown);
         self.observer.note(Decision::PendingBump);
-        added
+        Ok(Sent::Pending(awaited?))
+    }
+
+    fn take_over(&self, at: &Address, pointer_ttl: u64) -> Result<Awaited, Error> {
+        if !self.journal.holds_tag(at.cache.tag) {
+            let subject = Subject::Entity {
+                at: at.clone(),
+                pointer_ttl,
+            };
+            if let Taken::Waits(awaited) = self.journal.add(subject)? {
+                return Ok(awaited);
+            }
+            self.observer.note(Decision::Overflow);
+            tracing::warn!(
+                cache = at.cache.as_str(),
+                "too many invalidations wait for redis: the whole cache is invalidated in their place"
+            );
+        }
+        // The table first: what is swallowed must not be believed for a moment.
+        self.tags.pend(at.cache.tag);
+        self.journal.swallow(at.id.cache, at.cache.tag)
+    }
+
+    fn postpone_tag(&self, tag: u64) -> Result<Awaited, Error> {
+        self.tags.pend(tag);
+        self.observer.note(Decision::PendingBump);
+        match self.journal.add(Subject::Tag(tag))? {
+            Taken::Waits(awaited) => Ok(awaited),
+            // Only entities are too many.
+            Taken::Full => Err(Error::closed()),
+        }
+    }
+
+    fn failed(&self, error: &RemoteError) {
+        self.observer.note(Decision::RemoteError);
+        tracing::debug!(%error, "redis did not take an invalidation");
+    }
+
+    /// Sends one that waits; false if Redis did not take it.
+    async fn send(&self, pending: &Pending) -> bool {
+        let sent = match &pending.subject {
+            Subject::Entity { at, pointer_ttl } => self.send_entity(at, *pointer_ttl).await,
+            Subject::Tag(tag) => self.send_tag(*tag).await,
+        };
+        match sent {
+            Ok(stamp) => self.journal.sent(pending, stamp),
+            Err(error) => {
+                tracing::debug!(%error, "redis did not take a pending invalidation");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The version of the store is not sent again: whose order it tells may be long over.
+    async fn send_entity(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+        let bump = Bump {
+            pointer_ttl,
+            store: None,
+        };
+        let bumped = self.remote.bump(at, bump).await?;
+        if bumped.depended {
+            self.send_tag(entity_tag_of(at.id)).await?;
+        }
+        self.observer.note(Decision::Bump);
+        Ok(bumped.stamp)
+    }
+
+    async fn send_tag(&self, tag: u64) -> Result<Stamp, RemoteError> {
+        let sent_at = self.tags.generation();
+        let stamps = self.remote.bump_tags(&[tag]).await?;
+        let stamp = stamps
+            .first()
+            .ok_or(RemoteError::Nonsense("no stamp of a tag"))?;
+        self.observer.note(Decision::TagBump);
+        self.tags.bumped(stamp.epoch, tag, stamp.n, sent_at);
+        Ok(*stamp)
     }
 }
 
@@ -77,22 +229,9 @@ pub(crate) async fn resend(sender: Sender) {
     loop {
         let batch = sender.journal.next(BATCH, &mut skip).await;
         let asked = batch.len();
+        let sender = &sender;
         let taken = stream::iter(batch)
-            .map(|pending| {
-                let sender = &sender;
-                async move {
-                    let taken = sender
-                        .remote
-                        .bump(&pending.at, pending.pointer_ttl)
-                        .await
-                        .is_ok();
-                    if taken {
-                        sender.observer.note(Decision::Bump);
-                        sender.journal.sent(&pending);
-                    }
-                    taken
-                }
-            })
+            .map(|pending| async move { sender.send(&pending).await })
             .buffer_unordered(BATCH)
             .fold(0, |taken, ok| async move { taken + usize::from(ok) })
             .await;
@@ -108,7 +247,15 @@ pub(crate) async fn resend(sender: Sender) {
     }
 }
 
+fn entity_tag_of(id: EntityId) -> u64 {
+    entity_tag(id.cache, id.hash)
+}
+
 /// Invalidations under way at once.
 pub(crate) const BATCH: usize = 64;
+/// Tags that one script bumps: it must not keep others waiting.
+const TAGS_AT_ONCE: usize = 256;
 /// After Redis took none.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long an invalidation waits for this node's own feed: as long as a push may take before it counts as lost.
+const CATCH_UP: Duration = Duration::from_millis(50);

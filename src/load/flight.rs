@@ -6,7 +6,7 @@
 
 use super::circle;
 use crate::{
-    cached::Cached,
+    cached::Found,
     error::Error,
     model::{EntityId, Generation, RenderedKey},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Flight<V> {
     key: RenderedKey,
     bucket: u16,
     started: u64,
+    /// Generation of the tag table when it began.
+    told: u64,
     /// Version of the lease under which it loads; zero while unknown.
     version: AtomicU64,
     /// Epoch of that version: versions are ordered within one only. Written before it.
@@ -43,7 +45,7 @@ pub(crate) struct Flight<V> {
 
 enum State<V> {
     Running,
-    Done(Result<Cached<V>, Error>),
+    Done(Result<Found<V>, Error>),
     Abandoned,
 }
 
@@ -51,6 +53,14 @@ enum State<V> {
 pub(crate) enum Role<V> {
     Lead(Permit<V>),
     Follow(Arc<Flight<V>>),
+}
+
+/// The moment at which a flight begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Started {
+    pub(crate) at: u64,
+    /// Generation of the tag table.
+    pub(crate) told: u64,
 }
 
 /// Which flights may be joined: those that an invalidation would have detached by now.
@@ -75,7 +85,7 @@ impl<V> Flights<V> {
         self: &Arc<Self>,
         key: &RenderedKey,
         bucket: u16,
-        now: u64,
+        now: Started,
         joinable: Joinable,
     ) -> Role<V> {
         let mut shard = self.shard(key.hash());
@@ -93,6 +103,11 @@ impl<V> Flights<V> {
         Role::Lead(self.permit(flight))
     }
 
+    /// Begins a flight that nobody joins.
+    pub(crate) fn alone(self: &Arc<Self>, key: &RenderedKey, bucket: u16, now: Started) -> Role<V> {
+        Role::Lead(self.permit(Flight::new(key, bucket, now)))
+    }
+
     /// The key was invalidated. A flight that loads under this very generation, or a later one, is not concerned.
     pub(crate) fn detach(&self, id: EntityId, generation: Option<Generation>) -> bool {
         let mut shard = self.shard(id.hash);
@@ -104,6 +119,13 @@ impl<V> Flights<V> {
             })
         });
         concerned && shard.remove(&id.hash).is_some()
+    }
+
+    /// Something about the tags was lost: any key may have been invalidated.
+    pub(crate) fn detach_all(&self) {
+        for shard in &self.shards {
+            lock(shard).clear();
+        }
     }
 
     /// Something about the bucket was lost: any of its keys may have been invalidated.
@@ -144,12 +166,13 @@ impl<V> Flights<V> {
 }
 
 impl<V> Flight<V> {
-    fn new(key: &RenderedKey, bucket: u16, started: u64) -> Arc<Self> {
+    fn new(key: &RenderedKey, bucket: u16, started: Started) -> Arc<Self> {
         Arc::new(Self {
             number: circle::number(),
             key: key.clone(),
             bucket,
-            started,
+            started: started.at,
+            told: started.told,
             version: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             state: Mutex::new(State::Running),
@@ -162,11 +185,16 @@ impl<V> Flight<V> {
         self.number
     }
 
+    /// What this process knew of tags when the flight began: what it was told since may not be in the answer.
+    pub(crate) fn told(&self) -> u64 {
+        self.told
+    }
+
     /// Waits for the answer; `None` if the leader was dropped before it could load.
     ///
     /// # Cancel safety
     /// Nothing is lost: another waiting may begin at any time.
-    pub(crate) async fn answer(&self) -> Option<Result<Cached<V>, Error>> {
+    pub(crate) async fn answer(&self) -> Option<Result<Found<V>, Error>> {
         loop {
             let ended = self.ended.notified();
             match &*lock(&self.state) {
@@ -219,7 +247,7 @@ impl<V> Permit<V> {
     }
 
     /// Answers everybody who waits. The value stands in the local tier by now, so nobody misses between.
-    pub(crate) fn complete(self, answer: Result<Cached<V>, Error>) {
+    pub(crate) fn complete(self, answer: Result<Found<V>, Error>) {
         self.flights.remove(&self.flight);
         self.flight.end(State::Done(answer));
     }
@@ -268,6 +296,9 @@ mod tests {
         since: 0,
     };
 
+    const NOW: Started = Started { at: 100, told: 0 };
+    const LATER: Started = Started { at: 150, told: 0 };
+
     fn key(text: &str) -> RenderedKey {
         RenderedKey::new(text, 0)
     }
@@ -281,7 +312,7 @@ mod tests {
     }
 
     fn lead(flights: &Arc<Flights<u8>>, key: &RenderedKey) -> Permit<u8> {
-        match flights.join(key, 3, 100, LIVE) {
+        match flights.join(key, 3, NOW, LIVE) {
             Role::Lead(permit) => permit,
             Role::Follow(_) => panic!("somebody leads already"),
         }
@@ -298,7 +329,7 @@ mod tests {
     async fn a_second_caller_follows_and_gets_the_same_answer() {
         let flights = Arc::new(Flights::<u8>::new());
         let permit = lead(&flights, &key("a"));
-        let Role::Follow(flight) = flights.join(&key("a"), 3, 100, LIVE) else {
+        let Role::Follow(flight) = flights.join(&key("a"), 3, NOW, LIVE) else {
             panic!("two lead")
         };
 
@@ -311,7 +342,7 @@ mod tests {
     async fn a_dropped_leader_hands_over() {
         let flights = Arc::new(Flights::<u8>::new());
         let permit = lead(&flights, &key("a"));
-        let Role::Follow(flight) = flights.join(&key("a"), 3, 100, LIVE) else {
+        let Role::Follow(flight) = flights.join(&key("a"), 3, NOW, LIVE) else {
             panic!("two lead")
         };
 
@@ -361,7 +392,7 @@ mod tests {
 
         flights.detach_bucket(2);
         assert!(matches!(
-            flights.join(&key("a"), 3, 100, LIVE),
+            flights.join(&key("a"), 3, NOW, LIVE),
             Role::Follow(_)
         ));
         flights.detach_bucket(3);
@@ -376,11 +407,11 @@ mod tests {
 
         let deaf = |since| Joinable { live: false, since };
         assert!(matches!(
-            flights.join(&key("a"), 3, 150, deaf(100)),
+            flights.join(&key("a"), 3, LATER, deaf(100)),
             Role::Follow(_)
         ));
         assert!(matches!(
-            flights.join(&key("a"), 3, 150, deaf(101)),
+            flights.join(&key("a"), 3, LATER, deaf(101)),
             Role::Lead(_)
         ));
     }
@@ -411,7 +442,7 @@ mod tests {
         old.complete(Err(Error::absent()));
 
         assert!(matches!(
-            flights.join(&key("a"), 3, 100, LIVE),
+            flights.join(&key("a"), 3, NOW, LIVE),
             Role::Follow(_)
         ));
     }

@@ -9,7 +9,7 @@ use crate::{
     local::Ticket,
     model::{Address, Entry, Generation, Head, Version},
     observe::Decision,
-    remote::{Open, RemoteError, Turn},
+    remote::{Discard, Open, RemoteError, Turn},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -39,17 +39,18 @@ pub(crate) struct Leased {
 /// Asks for the right to load, waiting for who has it.
 ///
 /// `ticket` is called before each question, and answers none if Redis is not to be believed; `seen` is called with the
-/// head that each answer carries.
+/// head that each answer carries; `live` says whether the tag feed is.
 ///
 /// # Cancel safety
 /// Dropped before it answers, it gives the lease back, if it has got it.
 pub(crate) async fn acquire<V: Send + Sync + 'static>(
     shelf: &Arc<Shelf<V>>,
     at: &Address,
-    mut discard: bool,
+    mut discard: Discard,
     permit: &Permit<V>,
     ticket: impl Fn() -> Option<Ticket>,
     seen: impl Fn(&Head),
+    live: impl Fn() -> bool,
 ) -> Result<Acquired<V>, RemoteError> {
     let token = fastrand::u64(1..u64::MAX);
     // Before the first question: the push may come before its answer.
@@ -87,10 +88,10 @@ pub(crate) async fn acquire<V: Send + Sync + 'static>(
         };
         match opened.turn {
             Turn::Lead => return Ok(leased(Some(token))),
-            Turn::Hit(bytes) => match shelf.unpack(at, &bytes) {
-                Ok(Some(entry)) => return Ok(Acquired::Value(entry, ticket)),
-                // Dead or bad: ask again, without it.
-                Ok(None) | Err(()) => discard = true,
+            Turn::Hit(bytes) => match shelf.unpack(at, &bytes, live()).await? {
+                Ok(entry) => return Ok(Acquired::Value(entry, ticket)),
+                // Dead, bad or refused: ask again, without it.
+                Err(refused) => discard = refused,
             },
             Turn::Follow => {
                 let Ok(_waiting) = shelf.circles.waits_for_lease(at, permit.flight().number())
@@ -106,7 +107,7 @@ pub(crate) async fn acquire<V: Send + Sync + 'static>(
                     shelf.observer.note(Decision::LeaseWait);
                 }
                 // Bad bytes are dropped once: what comes next is the leader's.
-                discard = false;
+                discard = Discard::Nothing;
                 // The push may be lost; then the pause ends it.
                 let _ = timeout(jittered(pause), permit.flight().woken()).await;
                 pause = (pause * 2).min(LAST_LOOK);

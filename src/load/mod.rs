@@ -5,17 +5,21 @@
 //! meanwhile. See `docs/stampede.md`.
 
 mod circle;
+mod draft;
 mod flight;
 mod lease;
 mod loaded;
+mod nested;
 mod run;
 mod shelf;
 
 pub use self::loaded::{LoadContext, Loaded};
 pub(crate) use self::{
     circle::{Circles, waits_for},
-    flight::{Flights, Joinable, Permit, Role},
+    draft::Draft,
+    flight::{Flight, Flights, Joinable, Permit, Role, Started},
     lease::{Acquired, acquire},
+    nested::note_read,
     run::{Grant, give_back, message as panic_message, run},
-    shelf::Shelf,
+    shelf::{Origin, Shelf},
 };

@@ -2,16 +2,18 @@
 
 use super::{
     circle,
+    draft::Draft,
     flight::Permit,
     lease::{self, Leased},
-    loaded::{Answer, Loaded},
-    shelf::{Sealed, Shelf},
+    loaded::Loaded,
+    nested::{Inherited, Reads},
+    shelf::{Origin, Sealed, Shelf},
 };
 use crate::{
-    cached::Cached,
+    cached::Found,
     error::{BoxError, Error},
     local::Ticket,
-    model::{Address, Entry, Generation, Lifetime},
+    model::{Address, Entry, Generation, Lifetime, Place, Position},
     observe::Decision,
     outcome::Outcome,
     remote::{Fill, Filled},
@@ -47,12 +49,13 @@ pub(crate) async fn run<V, R, E>(
     // The conversions are the user's too: a panic in one must not end this task.
     let loader = async move {
         match loader.await {
-            Ok(loaded) => Ok(loaded.into().into_answer()),
+            Ok(loaded) => Ok(loaded.into()),
             Err(error) => Err(Error::from_loader(error.into())),
         }
     };
-    let loader = AssertUnwindSafe(circle::within(permit.flight().number(), loader)).catch_unwind();
-    let answer = match loader.await {
+    let reads = Reads::new(&shelf.remote);
+    let loader = circle::within(permit.flight().number(), reads.of(loader));
+    let answer = match AssertUnwindSafe(loader).catch_unwind().await {
         Ok(answer) => answer,
         Err(panic) => Err(Error::panicked(message(&*panic))),
     };
@@ -64,7 +67,7 @@ pub(crate) async fn run<V, R, E>(
         micros: took.as_micros(),
     };
     // A codec of the user's, or a `Serialize` of the value's, may panic too.
-    let settled = AssertUnwindSafe(load.settle(grant, answer))
+    let settled = AssertUnwindSafe(load.settle(grant, answer, &reads.take()))
         .catch_unwind()
         .await;
     permit.complete(settled.unwrap_or_else(|panic| Err(Error::panicked(message(&*panic)))));
@@ -101,45 +104,65 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
     async fn settle(
         &self,
         grant: Grant,
-        answer: Result<Answer<V>, Error>,
-    ) -> Result<Cached<V>, Error> {
-        let error = match answer {
-            Ok(Answer::Value(value)) => return Ok(self.answered(self.fill(grant, value).await)),
-            Ok(Answer::Absent) => {
-                self.shelf.observer.note(Decision::Absent);
-                Error::absent()
-            }
+        answer: Result<Loaded<V>, Error>,
+        inherited: &Inherited,
+    ) -> Result<Found<V>, Error> {
+        let loaded = match answer {
+            Ok(loaded) => loaded,
+            // A loader that hands on that what it needs does not exist.
+            Err(error) if error.is_absent() => Loaded::absent(),
             Err(error) => {
                 self.shelf.observer.note(Decision::LoadError);
-                error
+                give_back(self.shelf, self.at, &grant).await;
+                return Err(error);
             }
         };
-        give_back(self.shelf, self.at, &grant).await;
-        Err(error)
+        if loaded.value.is_none() {
+            self.shelf.observer.note(Decision::Absent);
+        }
+        let mut draft = Draft::new(loaded, &self.shelf.policy);
+        draft.inherit(inherited, self.took());
+        if !draft.pin(self.at.pin) {
+            self.shelf.observer.note(Decision::OtherVersion);
+        }
+        let entry = if draft.keep {
+            self.fill(grant, draft, inherited).await
+        } else {
+            give_back(self.shelf, self.at, &grant).await;
+            self.unkept(draft, place_of(&grant))
+        };
+        Ok(self.answered(entry))
     }
 
-    async fn fill(&self, grant: Grant, value: V) -> Arc<Entry<V>> {
+    async fn fill(&self, grant: Grant, draft: Draft<V>, inherited: &Inherited) -> Arc<Entry<V>> {
         let leased = match grant {
             Grant::Leased(leased) => leased,
-            Grant::Alone(ticket) => return self.keep_unproven(value, ticket),
+            Grant::Alone(ticket) => return self.keep_unproven(draft, ticket),
         };
-        let generation = self.generation_of(&leased).await;
-        let micros = u32::try_from(self.micros).unwrap_or(u32::MAX);
-        match self
-            .shelf
-            .pack(self.at, &value, generation, leased.birth, micros)
-        {
-            Ok(sealed) => self.store(leased, generation, value, sealed).await,
+        let (generation, place) = self.origin_of(&leased).await;
+        let Some(position) = place.position else {
+            // Nobody could judge its tags.
+            release(self.shelf, self.at, &leased).await;
+            return self.keep_unproven(draft, leased.ticket);
+        };
+        if !self.are_shown_current(inherited).await {
+            release(self.shelf, self.at, &leased).await;
+            return self.unkept(draft, place);
+        }
+        let origin = Origin {
+            generation,
+            birth: leased.birth,
+            position,
+            load_micros: u32::try_from(self.micros).unwrap_or(u32::MAX),
+        };
+        match self.shelf.pack(self.at, &draft, &origin) {
+            Ok(sealed) => self.store(leased, &origin, place, draft, sealed).await,
             Err(error) => {
                 self.shelf.tell_of_unstorable(&error);
                 release(self.shelf, self.at, &leased).await;
-                let deadline = leased.birth + self.shelf.policy.jittered_ttl();
-                let lifetime = self.lifetime(leased.birth, deadline);
+                let lifetime = self.lifetime(leased.birth, leased.birth + draft.ttl);
                 let entry =
-                    Arc::new(
-                        self.shelf
-                            .unstored(self.at, value, Some(generation), lifetime),
-                    );
+                    (self.shelf).unstored(self.at, draft, Some(generation), lifetime, place);
                 self.shelf
                     .put(self.at.id, &entry, leased.ticket, self.began);
                 entry
@@ -150,20 +173,22 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
     async fn store(
         &self,
         leased: Leased,
-        generation: Generation,
-        value: V,
+        origin: &Origin,
+        place: Place,
+        draft: Draft<V>,
         sealed: Sealed,
     ) -> Arc<Entry<V>> {
-        let lifetime = self.lifetime(leased.birth, sealed.deadline);
-        let entry = self
-            .shelf
-            .stored(self.at, value, generation, lifetime, &sealed);
+        let lifetime = self.lifetime(origin.birth, sealed.deadline);
+        let version = draft.version.filter(|_| self.at.pin.is_none());
+        let generation = origin.generation;
+        let entry = (self.shelf).stored(self.at, draft, generation, lifetime, place, &sealed);
         let fill = Fill {
             generation,
             token: leased.token.unwrap_or(0),
             deadline: sealed.deadline,
             pointer_ttl: self.shelf.policy.pointer_ttl(),
             payload: sealed.bytes,
+            store: version,
         };
         match self.shelf.remote.fill(self.at, fill).await {
             Ok(Filled::Stored) => {
@@ -184,40 +209,97 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         entry
     }
 
+    /// Whether every entity that the load has read is still what it was; from here on its bumps reach this value.
+    async fn are_shown_current(&self, inherited: &Inherited) -> bool {
+        let marked = inherited
+            .mark(&self.shelf.remote, self.shelf.policy.pointer_ttl())
+            .await;
+        let current = marked.unwrap_or_else(|error| {
+            self.shelf.observer.note(Decision::RemoteError);
+            tracing::debug!(%error, "what a load has read could not be marked");
+            false
+        });
+        if !current {
+            self.shelf.observer.note(Decision::StaleDependency);
+        }
+        current
+    }
+
     /// For as long as the load was begun at most a second ago: nothing tells of an invalidation meanwhile.
-    fn keep_unproven(&self, value: V, ticket: Ticket) -> Arc<Entry<V>> {
+    fn keep_unproven(&self, draft: Draft<V>, ticket: Ticket) -> Arc<Entry<V>> {
         let ttl = GUTTER.min(self.shelf.policy.local_ttl_millis());
         let lifetime = Lifetime {
             born: self.began,
-            deadline: self.began + ttl,
+            deadline: self.began + ttl.min(draft.ttl),
         };
-        let entry = Arc::new(self.shelf.unstored(self.at, value, None, lifetime));
+        let place = Place {
+            position: None,
+            ..ticket.place
+        };
+        let entry = self.shelf.unstored(self.at, draft, None, lifetime, place);
         self.shelf.put_unproven(self.at.id, &entry, ticket);
         entry
     }
 
-    /// The generation to fill under: the one from before the load.
-    async fn generation_of(&self, leased: &Leased) -> Generation {
+    /// An entry for those who wait, and nobody else.
+    fn unkept(&self, draft: Draft<V>, place: Place) -> Arc<Entry<V>> {
+        let lifetime = self.no_life();
+        self.shelf.unstored(self.at, draft, None, lifetime, place)
+    }
+
+    /// The generation to fill under and the place in the tag feed: those from before the load.
+    async fn origin_of(&self, leased: &Leased) -> (Generation, Place) {
         if self.shelf.guarded {
-            return leased.generation;
+            return (leased.generation, leased.ticket.place);
         }
         // What goes wrong without the protection: a version that is read after the load says nothing about it.
         let snapshot = self.shelf.remote.check(self.at).await.ok();
-        snapshot
+        let generation = snapshot
             .and_then(|snapshot| snapshot.generation())
-            .unwrap_or(leased.generation)
+            .unwrap_or(leased.generation);
+        let known = self.shelf.remote.all_tags().await.ok();
+        let position = known.and_then(|known| known.head).map(|head| Position {
+            epoch: head.epoch,
+            n: head.n,
+        });
+        let place = Place {
+            position,
+            ..self.shelf.tags.place()
+        };
+        (generation, place)
     }
 
     fn lifetime(&self, birth: u64, deadline: u64) -> Lifetime {
-        let alone = Lifetime {
-            born: self.began,
-            deadline: self.began,
-        };
-        self.shelf.lifetime(birth, deadline).unwrap_or(alone)
+        self.shelf
+            .lifetime(birth, deadline)
+            .unwrap_or_else(|| self.no_life())
     }
 
-    fn answered(&self, entry: Arc<Entry<V>>) -> Cached<V> {
-        Cached::new(entry, self.shelf.now(), Outcome::Loaded)
+    fn no_life(&self) -> Lifetime {
+        Lifetime {
+            born: self.began,
+            deadline: self.began,
+        }
+    }
+
+    /// How long the load took, in ms.
+    fn took(&self) -> u64 {
+        u64::try_from(self.micros / 1000).unwrap_or(u64::MAX)
+    }
+
+    fn answered(&self, entry: Arc<Entry<V>>) -> Found<V> {
+        Found {
+            entry,
+            read_at: self.shelf.now(),
+            outcome: Outcome::Loaded,
+        }
+    }
+}
+
+fn place_of(grant: &Grant) -> Place {
+    match grant {
+        Grant::Leased(leased) => leased.ticket.place,
+        Grant::Alone(ticket) => ticket.place,
     }
 }
 

@@ -1,15 +1,16 @@
 //! Where a cache keeps its values, and the two ways between a value and its bytes.
 
-use super::Circles;
+use super::{Circles, draft::Draft};
 use crate::{
     codec::{self, EncodeError, ValueCodec},
     local::{Local, Ticket},
     model::{
-        Address, CacheName, Clock, EntityId, Entry, Epoch, Generation, Lifetime, Policy,
-        RenderedKey, ServerTime, Version, millis,
+        Address, CacheName, Clock, EntityId, Entry, Epoch, Generation, Lifetime, Place, Policy,
+        Position, RenderedKey, ServerTime, Version, millis,
     },
     observe::{Decision, Observer},
-    remote::{LARGE, Remote, Snapshot},
+    remote::{Discard, LARGE, Remote, RemoteError, Snapshot},
+    tags::{Standing, TagTable},
 };
 use std::sync::{
     Arc,
@@ -26,6 +27,9 @@ pub(crate) struct Shelf<V> {
     pub(crate) weigh: fn(&V) -> Option<usize>,
     pub(crate) local: Local<V>,
     pub(crate) remote: Arc<Remote>,
+    pub(crate) tags: Arc<TagTable>,
+    /// The tags of every entry: its cache's, and that of everything.
+    pub(crate) implied: [u64; 2],
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) server_time: Arc<ServerTime>,
     /// How long a call to Redis may take, in ms.
@@ -50,6 +54,16 @@ pub(crate) struct Sealed {
     pub(crate) deadline: u64,
 }
 
+/// Under what a value is stored: its generation, the start of its load, and where that stood in the tag feed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) generation: Generation,
+    /// In Redis ms.
+    pub(crate) birth: u64,
+    pub(crate) position: Position,
+    pub(crate) load_micros: u32,
+}
+
 impl<V: Send + Sync + 'static> Shelf<V> {
     pub(crate) fn now(&self) -> u64 {
         millis(self.clock.now())
@@ -59,77 +73,117 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         Address::new(&self.name, key, self.schema, self.buckets)
     }
 
-    /// The value of a snapshot, if it is the current one. `Err`: there are bytes, and they are bad.
-    pub(crate) fn accept(
+    /// The value of a snapshot, if it is the current one; `Err` with what does not count of the bytes that are there.
+    ///
+    /// `live`: the tag feed is, so that this node's table can judge the tags.
+    pub(crate) async fn accept(
         &self,
         at: &Address,
         snapshot: &Snapshot,
-    ) -> Result<Option<Arc<Entry<V>>>, ()> {
+        live: bool,
+    ) -> Result<Result<Arc<Entry<V>>, Discard>, RemoteError> {
         let (Some(current), Some(bytes)) = (snapshot.generation(), &snapshot.value) else {
-            return Ok(None);
+            return Ok(Err(Discard::Nothing));
         };
         self.note_size(bytes.len());
         // The version first: an old value that also is of another format is nobody's fault.
         match codec::generation(bytes) {
-            Some(found) if found == (current.epoch.0, current.version.0) => self.unpack(at, bytes),
-            Some(_) => Ok(None),
-            None => self.bad(at, "not_ours"),
+            Some(found) if found == (current.epoch.0, current.version.0) => {
+                self.unpack(at, bytes, live).await
+            }
+            Some(_) => Ok(Err(Discard::Nothing)),
+            None => Ok(Err(self.bad(at, "not_ours", bytes))),
         }
     }
 
-    /// The value in these bytes, which are of the current version; `None` if it is dead already.
-    pub(crate) fn unpack(&self, at: &Address, bytes: &[u8]) -> Result<Option<Arc<Entry<V>>>, ()> {
+    /// The value in these bytes, which are of the current version; `Err` if they do not count.
+    pub(crate) async fn unpack(
+        &self,
+        at: &Address,
+        bytes: &[u8],
+        live: bool,
+    ) -> Result<Result<Arc<Entry<V>>, Discard>, RemoteError> {
+        let entry = match self.open(at, bytes) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(Err(refused(bytes))),
+            Err(reason) => return Ok(Err(self.bad(at, reason, bytes))),
+        };
+        if !self.is_current(&entry, live).await? {
+            return Ok(Err(refused(bytes)));
+        }
+        Ok(Ok(Arc::new(entry)))
+    }
+
+    /// `None`: the value is dead already. `Err` says what is wrong with the bytes.
+    fn open(&self, at: &Address, bytes: &[u8]) -> Result<Option<Entry<V>>, &'static str> {
         // Truncation is meant: the whole fingerprint stands in the key.
         let expected = codec::Expected {
-            codec: self.codec.id(),
             schema: self.schema as u32,
         };
         let opened = match codec::open(bytes, at.key.bytes(), expected) {
             Ok(opened) => opened,
-            Err(error) => return self.bad(at, error.as_str()),
+            Err(error) => return Err(error.as_str()),
         };
-        let now = self.now();
-        let Some(lifetime) = self.lifetime(opened.header.birth, opened.header.deadline) else {
+        let header = &opened.header;
+        let Some(lifetime) = self.lifetime(header.birth, header.deadline) else {
             return Ok(None);
         };
-        if lifetime.is_over(now) {
+        if lifetime.is_over(self.now()) {
             return Ok(None);
         }
-        let Ok(value) = self.codec.decode(opened.body) else {
-            return self.bad(at, "undecodable");
+        let value = if header.absent {
+            None
+        } else {
+            let decoded = self.codec.decode(header.codec, opened.body);
+            Some(decoded.map_err(|_| "undecodable")?)
         };
         let generation = Generation {
-            epoch: Epoch(opened.header.epoch),
-            version: Version(opened.header.version),
+            epoch: Epoch(header.epoch),
+            version: Version(header.version),
         };
-        let mut entry = Entry::new(at.key.bytes(), value, Some(generation), lifetime);
+        let place = Place {
+            position: Some(header.position),
+            generation: 0,
+        };
+        let labels = opened.labels;
+        let weight = weight(at, opened.body.len() + labels.weight());
+        let mut entry = Entry::new(at.key.bytes(), value, Some(generation), lifetime, place);
         entry.content_id = Some(opened.content_id);
-        entry.weight = weight(at, opened.body.len());
-        Ok(Some(Arc::new(entry)))
+        entry.visibility = header.visibility;
+        entry.weight = weight;
+        Ok(Some(entry.labelled(labels)))
     }
 
-    /// Encodes a value that was loaded under `generation` by a load that began at `birth`, in Redis ms.
+    /// Encodes what was loaded.
     pub(crate) fn pack(
         &self,
         at: &Address,
-        value: &V,
-        generation: Generation,
-        birth: u64,
-        load_micros: u32,
+        draft: &Draft<V>,
+        origin: &Origin,
     ) -> Result<Sealed, EncodeError> {
-        let deadline = birth + self.policy.jittered_ttl();
+        let deadline = origin.birth + draft.ttl;
         let header = codec::Header {
             codec: self.codec.id(),
             schema: self.schema as u32,
-            epoch: generation.epoch.0,
-            version: generation.version.0,
-            birth,
+            epoch: origin.generation.epoch.0,
+            version: origin.generation.version.0,
+            position: origin.position,
+            birth: origin.birth,
             deadline,
-            load_micros,
+            load_micros: origin.load_micros,
+            absent: draft.value.is_none(),
+            visibility: draft.visibility,
         };
-        let sealed = codec::seal(&header, at.key.bytes(), at.key.is_long(), |out| {
-            self.codec.encode(value, out)
-        })?;
+        let sealed = codec::seal(
+            &header,
+            at.key.bytes(),
+            at.key.is_long(),
+            &draft.labels,
+            |out| match &draft.value {
+                Some(value) => self.codec.encode(value, out),
+                None => Ok(()),
+            },
+        )?;
         self.note_size(sealed.bytes.len());
         Ok(Sealed {
             bytes: sealed.bytes,
@@ -137,6 +191,61 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             body_len: sealed.body_len,
             deadline,
         })
+    }
+
+    /// Whether no tag of the entry was bumped since its load, as far as this node knows.
+    pub(crate) fn standing(&self, entry: &Entry<V>) -> Standing {
+        // Before the table: what changes in between must be looked at again.
+        let generation = self.tags.generation();
+        if entry.checked() == generation {
+            return Standing::Current;
+        }
+        let standing = self.tags.check(entry.place(), self.hashes(entry));
+        if standing == Standing::Current {
+            entry.set_checked(generation);
+        }
+        standing
+    }
+
+    /// Whether no tag of the entry was bumped since its load; Redis is asked where this node cannot know.
+    pub(crate) async fn is_current(
+        &self,
+        entry: &Entry<V>,
+        live: bool,
+    ) -> Result<bool, RemoteError> {
+        let current = match self.standing(entry) {
+            Standing::Refused => false,
+            Standing::Current if live => true,
+            _ => self.ask_tags(entry).await? && self.standing(entry) != Standing::Refused,
+        };
+        if !current {
+            self.observer.note(Decision::TagRefusal);
+        }
+        Ok(current)
+    }
+
+    async fn ask_tags(&self, entry: &Entry<V>) -> Result<bool, RemoteError> {
+        let Some(position) = entry.place().position else {
+            return Ok(false);
+        };
+        self.observer.note(Decision::TagLookup);
+        let hashes: Vec<_> = self.hashes(entry).collect();
+        let known = self.remote.tags(&hashes).await?;
+        let Some(head) = known.head else {
+            return Ok(false);
+        };
+        let bumped = known.bumps.iter().any(|(_, n)| *n > position.n);
+        let current = head.epoch == position.epoch && known.floor <= position.n && !bumped;
+        if current {
+            entry.judged_until(head.n);
+        }
+        Ok(current)
+    }
+
+    /// By which the tag table knows the entry.
+    fn hashes(&self, entry: &Entry<V>) -> impl Iterator<Item = u64> + Clone {
+        let own = entry.tag_hashes().iter().copied();
+        self.implied.into_iter().chain(own)
     }
 
     /// Until when an answer to a question of now is of use, in Redis ms.
@@ -176,33 +285,49 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         Address::bucket(key, self.buckets)
     }
 
-    /// An entry for a value that Redis holds too.
+    /// An entry for what Redis holds too.
     pub(crate) fn stored(
         &self,
         at: &Address,
-        value: V,
+        draft: Draft<V>,
         generation: Generation,
         lifetime: Lifetime,
+        place: Place,
         sealed: &Sealed,
     ) -> Arc<Entry<V>> {
-        let mut entry = Entry::new(at.key.bytes(), value, Some(generation), lifetime);
+        let bytes = sealed.body_len;
+        let mut entry = self.entry(at, draft, Some(generation), lifetime, place, bytes);
         entry.content_id = Some(sealed.content_id);
-        entry.weight = weight(at, sealed.body_len);
         Arc::new(entry)
     }
 
-    /// An entry for a value that stays in this process.
+    /// An entry for what stays in this process.
     pub(crate) fn unstored(
         &self,
         at: &Address,
-        value: V,
+        draft: Draft<V>,
         generation: Option<Generation>,
         lifetime: Lifetime,
+        place: Place,
+    ) -> Arc<Entry<V>> {
+        let weighed = draft.value.as_ref().and_then(|value| (self.weigh)(value));
+        let bytes = weighed.unwrap_or(size_of::<V>());
+        Arc::new(self.entry(at, draft, generation, lifetime, place, bytes))
+    }
+
+    fn entry(
+        &self,
+        at: &Address,
+        draft: Draft<V>,
+        generation: Option<Generation>,
+        lifetime: Lifetime,
+        place: Place,
+        bytes: usize,
     ) -> Entry<V> {
-        let bytes = (self.weigh)(&value).unwrap_or(size_of::<V>());
-        let mut entry = Entry::new(at.key.bytes(), value, generation, lifetime);
-        entry.weight = weight(at, bytes);
-        entry
+        let mut entry = Entry::new(at.key.bytes(), draft.value, generation, lifetime, place);
+        entry.visibility = draft.visibility;
+        entry.weight = weight(at, bytes + draft.labels.weight());
+        entry.labelled(draft.labels)
     }
 
     /// Says once per cache that its values do not reach Redis, and how they could.
@@ -237,11 +362,16 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         }
     }
 
-    fn bad<T>(&self, at: &Address, reason: &str) -> Result<T, ()> {
+    fn bad(&self, at: &Address, reason: &str, bytes: &[u8]) -> Discard {
         self.observer.note(Decision::BadPayload);
         tracing::debug!(entity = %at.name(), reason, "a payload was refused");
-        Err(())
+        refused(bytes)
     }
+}
+
+/// These very bytes, or whatever is there if they are not even whole.
+fn refused(bytes: &[u8]) -> Discard {
+    codec::check_of(bytes).map_or(Discard::Anything, Discard::Refused)
 }
 
 fn weight(at: &Address, body: usize) -> u32 {
@@ -249,4 +379,4 @@ fn weight(at: &Address, body: usize) -> u32 {
 }
 
 /// What an entry costs beside its value and key, in bytes, moka's bookkeeping included.
-const OVERHEAD: usize = 200;
+const OVERHEAD: usize = 240;

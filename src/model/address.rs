@@ -1,6 +1,6 @@
 //! Where an entity lives: its cache, its key, and the bucket that both give.
 
-use super::{RenderedKey, StoreVersion};
+use super::{RenderedKey, StoreVersion, cache_tag};
 use crate::error::Error;
 use std::{fmt, sync::Arc};
 use twox_hash::XxHash3_64;
@@ -13,6 +13,8 @@ pub(crate) struct CacheName {
     pub(crate) seed: u64,
     /// Names the cache in events.
     pub(crate) id: u32,
+    /// The tag of all its entries.
+    pub(crate) tag: u64,
 }
 
 impl CacheName {
@@ -24,6 +26,7 @@ impl CacheName {
             text: text.into(),
             seed,
             id: seed as u32,
+            tag: cache_tag(name),
         })
     }
 
@@ -58,6 +61,7 @@ pub(crate) struct Address {
     pub(crate) key: RenderedKey,
     pub(crate) id: EntityId,
     pub(crate) schema: u64,
+    /// The version that the key is pinned to; it stands in the key, too.
     pub(crate) pin: Option<StoreVersion>,
 }
 

@@ -1,6 +1,6 @@
 //! A value in this process, with all that decides whether it may still be served.
 
-use super::Generation;
+use super::{Generation, Labels, Place, Position, Tag, Visibility};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,42 +23,73 @@ impl Lifetime {
     }
 }
 
-/// A value, immutable but for two marks that tell when it was last proven.
+/// A value or its absence, immutable but for the marks that tell when it was last proven.
 // What a hit reads comes first, so that it lies in one cache line with the count of the `Arc` around it.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry<V> {
     fresh_until: AtomicU64,
     gap: AtomicU64,
+    /// Generation of the tag table at the last check.
+    checked: AtomicU64,
     /// The rendered key, short ones in place.
     key: SmallVec<[u8; 16]>,
     /// `None`: loaded while Redis could not be asked, so nothing can ever prove it.
     pub(crate) generation: Option<Generation>,
     pub(crate) lifetime: Lifetime,
-    pub(crate) value: V,
+    /// `None`: the loader found no such value, and that is remembered.
+    pub(crate) value: Option<V>,
+    place: Place,
+    /// Up to where in the tag feed none of its tags is known to be bumped; at least the place's.
+    judged_until: AtomicU64,
+    names: Option<Box<Names>>,
+    pub(crate) visibility: Visibility,
     /// Hash of the encoded body, where it was encoded.
     pub(crate) content_id: Option<u64>,
     /// Bytes to count against the local capacity.
     pub(crate) weight: u32,
 }
 
+/// The names by which an entry can be invalidated beside its own.
+#[derive(Debug)]
+struct Names {
+    labels: Labels,
+    /// Hashes of the tags, then the dependencies.
+    hashes: Box<[u64]>,
+}
+
 impl<V> Entry<V> {
     pub(crate) fn new(
         key: &[u8],
-        value: V,
+        value: Option<V>,
         generation: Option<Generation>,
         lifetime: Lifetime,
+        place: Place,
     ) -> Self {
         Self {
-            key: SmallVec::from_slice(key),
-            value,
-            generation,
-            lifetime,
-            content_id: None,
-            weight: 0,
             fresh_until: AtomicU64::new(0),
             gap: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
+            key: SmallVec::from_slice(key),
+            generation,
+            lifetime,
+            value,
+            place,
+            judged_until: AtomicU64::new(place.position.map_or(0, |position| position.n)),
+            names: None,
+            visibility: Visibility::Public,
+            content_id: None,
+            weight: 0,
         }
+    }
+
+    /// The same entry under these names.
+    pub(crate) fn labelled(mut self, labels: Labels) -> Self {
+        if !labels.is_empty() {
+            let hashes = labels.hashes().collect();
+            self.names = Some(Box::new(Names { labels, hashes }));
+        }
+        self
     }
 
     pub(crate) fn is_of(&self, key: &[u8]) -> bool {
@@ -86,6 +117,48 @@ impl<V> Entry<V> {
     /// The gap generation under which the entry was last proven.
     pub(crate) fn gap(&self) -> u64 {
         self.gap.load(Ordering::Acquire)
+    }
+
+    /// The generation of the tag table at the last check.
+    pub(crate) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// The tag table of this generation did not refuse the entry.
+    pub(crate) fn set_checked(&self, generation: u64) {
+        self.checked.store(generation, Ordering::Relaxed);
+    }
+
+    /// Its place in the tag feed, as far as it was judged.
+    pub(crate) fn place(&self) -> Place {
+        let n = self.judged_until.load(Ordering::Relaxed);
+        let position = self
+            .place
+            .position
+            .map(|position| Position { n, ..position });
+        Place {
+            position,
+            ..self.place
+        }
+    }
+
+    /// Redis said that none of its tags was bumped up to `n`, in its epoch.
+    pub(crate) fn judged_until(&self, n: u64) {
+        self.judged_until.fetch_max(n, Ordering::Relaxed);
+    }
+
+    /// The names that its loader gave it, and those it took over.
+    pub(crate) fn tags(&self) -> &[Tag] {
+        self.names.as_ref().map_or(&[], |names| &names.labels.tags)
+    }
+
+    pub(crate) fn labels(&self) -> Option<&Labels> {
+        self.names.as_ref().map(|names| &names.labels)
+    }
+
+    /// Hashes of its tags and dependencies; those of its cache and of everything come beside them.
+    pub(crate) fn tag_hashes(&self) -> &[u64] {
+        self.names.as_ref().map_or(&[], |names| &names.hashes)
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Event {
 pub(crate) enum EventKind {
     /// An entity has a new version.
     Invalidated { cache: u32, entity: u64 },
+    /// A tag was invalidated.
+    Tagged { tag: u64 },
     /// A new epoch began: whatever was known of the bucket must prove itself.
     Fence,
 }

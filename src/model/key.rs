@@ -5,6 +5,7 @@
 //! lower-case hex. Two different rows of parts never render alike, and nothing rendered can break out of a
 //! Redis key: no braces, colons, blanks or control characters survive.
 
+use super::StoreVersion;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use twox_hash::{XxHash3_64, XxHash3_128};
@@ -136,8 +137,21 @@ pub(crate) struct RenderedKey {
 impl RenderedKey {
     /// Renders `key`; `seed` keeps equal keys of different caches apart.
     pub(crate) fn new<Q: CacheKey + ?Sized>(key: &Q, seed: u64) -> Self {
+        Self::pinned(key, seed, None)
+    }
+
+    /// Renders `key` with the version it is pinned to: another entity, which `@` sets apart from every other.
+    pub(crate) fn pinned<Q: CacheKey + ?Sized>(
+        key: &Q,
+        seed: u64,
+        pin: Option<StoreVersion>,
+    ) -> Self {
         let mut writer = KeyWriter::default();
         key.render(&mut writer);
+        if let Some(pin) = pin {
+            writer.text.push(b'@');
+            writer.digits(pin.number());
+        }
         let hash = XxHash3_64::oneshot_with_seed(seed, &writer.text);
         Self {
             text: writer.text,
@@ -332,6 +346,15 @@ mod tests {
     fn a_borrowed_key_renders_like_its_owned_form() {
         assert_eq!(text("lamp"), text(&"lamp".to_owned()));
         assert_eq!(text(&[1_u8, 2][..]), text(&vec![1_u8, 2]));
+    }
+
+    #[test]
+    fn a_pinned_version_makes_another_key_than_any_text() {
+        let pinned = |version: u64| RenderedKey::pinned("a", 0, Some(version.into()));
+
+        assert_eq!(pinned(9).as_str(), "a@9");
+        assert_ne!(pinned(9).hash(), pinned(8).hash());
+        assert_eq!(text("a@9"), "a%409");
     }
 
     #[test]

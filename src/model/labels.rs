@@ -26,6 +26,15 @@ pub(crate) struct Position {
     pub(crate) n: u64,
 }
 
+/// Where a load stood in the tag feed when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `None`: this node knew of no feed then, so no other node can judge what was loaded.
+    pub(crate) position: Option<Position>,
+    /// The generation of this node's tag table then; zero for what this node did not load.
+    pub(crate) generation: u64,
+}
+
 /// The names by which a value can be invalidated beside its own. Sorted, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Labels {
@@ -37,5 +46,32 @@ pub(crate) struct Labels {
 impl Labels {
     pub(crate) fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.dependencies.is_empty()
+    }
+
+    /// Takes over what another value carries.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.tags.extend_from_slice(&other.tags);
+        self.dependencies.extend_from_slice(&other.dependencies);
+        self.settle();
+    }
+
+    /// Sorts both lists and leaves each name once.
+    pub(crate) fn settle(&mut self) {
+        self.tags.sort_unstable();
+        self.tags.dedup();
+        self.dependencies.sort_unstable();
+        self.dependencies.dedup();
+    }
+
+    /// By which the tag table knows the names.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = u64> {
+        let tags = self.tags.iter().map(Tag::hash);
+        tags.chain(self.dependencies.iter().copied())
+    }
+
+    /// Bytes that they take in this process, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let names: usize = self.tags.iter().map(|tag| tag.as_str().len() + 40).sum();
+        names + self.dependencies.len() * 16
     }
 }

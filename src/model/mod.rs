@@ -26,7 +26,7 @@ pub(crate) use self::{
     entry::{Entry, Lifetime},
     event::{Event, EventKind},
     key::RenderedKey,
-    labels::{Labels, Position},
+    labels::{Labels, Place, Position},
     server_time::ServerTime,
     tag::{cache_tag, entity_tag, everything_tag},
     version::{Generation, Head, Nonce, Pointer},

@@ -1,6 +1,6 @@
 //! How long a value lives, and how it may be served. There is no cache without a TTL.
 
-use super::clock::millis;
+use super::{Visibility, clock::millis};
 use crate::error::Error;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     pub(crate) ttl: Duration,
+    absent_ttl: Option<Duration>,
+    pub(crate) visibility: Visibility,
     local_ttl: Option<Duration>,
     jitter: f64,
     pub(crate) stale_while_revalidate: Duration,
@@ -45,6 +47,8 @@ impl Policy {
     pub const fn ttl(ttl: Duration) -> Self {
         Self {
             ttl,
+            absent_ttl: None,
+            visibility: Visibility::Public,
             local_ttl: None,
             jitter: 0.1,
             stale_while_revalidate: Duration::ZERO,
@@ -61,6 +65,26 @@ impl Policy {
     #[must_use]
     pub const fn local_ttl(mut self, ttl: Duration) -> Self {
         self.local_ttl = Some(ttl);
+        self
+    }
+
+    /// How long it is remembered that the loader found no such value; zero: not at all.
+    ///
+    /// Invalidate the key when the thing is created, and nobody waits that long.
+    ///
+    /// Default: 10 s, or the TTL if that is shorter.
+    #[must_use]
+    pub const fn absent_ttl(mut self, ttl: Duration) -> Self {
+        self.absent_ttl = Some(ttl);
+        self
+    }
+
+    /// Who may see the values of this cache; a loader may be stricter for a single one.
+    ///
+    /// Default: [`Visibility::Public`].
+    #[must_use]
+    pub const fn visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = visibility;
         self
     }
 
@@ -111,6 +135,7 @@ impl Policy {
     /// The same policy, or the setting that is wrong.
     pub(crate) fn checked(self) -> Result<Self, Error> {
         check("ttl", self.ttl, SHORTEST)?;
+        check("absent_ttl", self.absent_ttl_or_default(), Duration::ZERO)?;
         check("local_ttl", self.local_ttl_or_default(), SHORTEST)?;
         check(
             "stale_while_revalidate",
@@ -137,6 +162,14 @@ impl Policy {
         self.shortened(millis(self.ttl))
     }
 
+    /// How long an absence is remembered, in milliseconds and shortened at random; `None`: not at all.
+    pub(crate) fn jittered_absent_ttl(&self) -> Option<u64> {
+        match millis(self.absent_ttl_or_default()) {
+            0 => None,
+            ttl => Some(self.shortened(ttl)),
+        }
+    }
+
     /// The local TTL in milliseconds, shortened at random.
     pub(crate) fn jittered_local_ttl(&self) -> u64 {
         self.shortened(self.local_ttl_millis())
@@ -151,6 +184,10 @@ impl Policy {
     pub(crate) fn pointer_ttl(&self) -> u64 {
         let windows = millis(self.stale_while_revalidate).max(millis(self.stale_if_error));
         millis(self.ttl) + windows + POINTER_SLACK
+    }
+
+    fn absent_ttl_or_default(&self) -> Duration {
+        self.absent_ttl.unwrap_or(DEFAULT_ABSENT_TTL).min(self.ttl)
     }
 
     fn local_ttl_or_default(&self) -> Duration {
@@ -176,6 +213,7 @@ fn check(setting: &str, value: Duration, shortest: Duration) -> Result<(), Error
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
 const DEFAULT_LOCAL_TTL: Duration = Duration::from_secs(30);
+const DEFAULT_ABSENT_TTL: Duration = Duration::from_secs(10);
 const POINTER_SLACK: u64 = 60_000;
 
 #[cfg(test)]
@@ -219,6 +257,16 @@ mod tests {
 
         assert!(drawn.iter().all(|ttl| (50_000..=100_000).contains(ttl)));
         assert!(drawn.iter().any(|ttl| *ttl < 99_000));
+    }
+
+    #[test]
+    fn an_absence_is_remembered_for_a_shorter_time_or_not_at_all() {
+        let policy = |ttl| Policy::ttl(Duration::from_secs(ttl)).jitter(0.0);
+
+        assert_eq!(policy(600).jittered_absent_ttl(), Some(10_000));
+        assert_eq!(policy(5).jittered_absent_ttl(), Some(5_000));
+        let never = policy(600).absent_ttl(Duration::ZERO);
+        assert_eq!(never.checked().unwrap().jittered_absent_ttl(), None);
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl StoreVersion {
     pub const fn number(self) -> u128 {
         self.0
     }
+
+    /// As Redis keeps it: of one length, so that texts compare like numbers.
+    pub(crate) fn text(self) -> String {
+        format!("{:032x}", self.0)
+    }
 }
 
 impl From<u64> for StoreVersion {
@@ -106,6 +111,19 @@ pub(crate) struct Pointer {
     /// Values from here up to the version may be served stale; a hard invalidation sets it to the version.
     pub(crate) floor: Version,
     pub(crate) flags: u32,
+    /// The newest version of the store that this pointer is known to speak for.
+    pub(crate) store: Option<StoreVersion>,
+}
+
+impl Pointer {
+    /// A value is stored that shows the entity.
+    pub(crate) const DEPENDED: u32 = 1;
+    /// The store's version came with a bump, not with a load.
+    pub(crate) const STORE_BUMPED: u32 = 2;
+
+    pub(crate) fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
 }
 
 /// Where an invalidation stands in the feed: what a client would carry to read its own writes.

@@ -31,6 +31,11 @@ impl Layout {
         self.feeds() - 1
     }
 
+    /// The bucket of all tags.
+    pub(crate) fn tag_bucket(&self) -> u16 {
+        self.buckets()
+    }
+
     /// All feeds: those of the entities' buckets, then the tag bucket's.
     pub(crate) fn feeds(&self) -> u16 {
         // Made from a `u16` and one.
@@ -50,6 +55,11 @@ impl Layout {
     /// The channel on which a bucket's events are pushed.
     pub(super) fn channel(&self, bucket: u16) -> Name {
         self.record(bucket, b"f")
+    }
+
+    /// Which tags were bumped, and where: a hash, in the tags' bucket only. No TTL, pruned.
+    pub(super) fn tags(&self) -> Name {
+        self.record(self.tag_bucket(), b"t")
     }
 
     /// The version of an entity, whatever the type of its value. TTL: the longest of its values' and more.
@@ -72,11 +82,6 @@ impl Layout {
         name.0.push(b'@');
         for shift in (0..16).rev() {
             name.0.push(HEX[(at.schema >> (shift * 4)) as usize & 15]);
-        }
-        if let Some(pin) = at.pin {
-            name.0.push(b'@');
-            name.0
-                .extend_from_slice(pin.number().to_string().as_bytes());
         }
         name
     }
@@ -136,14 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_version_is_part_of_the_key() {
+    fn a_pinned_version_is_part_of_every_key() {
         let layout = Layout::new("shop", 64);
         let cache = Arc::new(CacheName::new("product").unwrap());
-        let mut at = Address::new(&cache, RenderedKey::new(&42_u8, cache.seed), 1, 64);
-        let tracked = layout.value(&at);
+        let pin = Some(StoreVersion::from(9_u64));
+        let key = RenderedKey::pinned(&42_u8, cache.seed, pin);
+        let mut at = Address::new(&cache, key, 0xabc, 64);
+        at.id.bucket = 7;
 
-        at.pin = Some(StoreVersion::from(9_u64));
-
-        assert_eq!(*layout.value(&at), [&*tracked, b"@9"].concat());
+        assert_eq!(*layout.pointer(&at), *b"tc1:{shop:7}:p:product/42@9");
+        assert_eq!(
+            *layout.value(&at),
+            *b"tc1:{shop:7}:v:product/42@9@0000000000000abc"
+        );
     }
 }

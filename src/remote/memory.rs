@@ -4,7 +4,8 @@
 //! default, and the second leg of the protocol's tests.
 
 use super::{
-    Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot,
+    Beat, Bump, Bumped, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot,
+    TagsKnown,
     records::{Keys, Now, Records},
 };
 use crate::model::{Address, Clock, Event, EventKind, Generation, Stamp, SystemClock, millis};
@@ -216,7 +217,7 @@ impl Attached {
         Ok(())
     }
 
-    pub(super) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+    pub(super) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
         let key = self.layout.pointer(at);
         let (mut records, now) = self.records(at.id.bucket)?;
         let (head, fence) = records.control(now);
@@ -225,13 +226,60 @@ impl Attached {
             cache: at.id.cache,
             entity: at.id.hash,
         };
-        let event = records.bump(&key, head, kind, pointer_ttl, now);
-        self.space.tell(&self.hub.faults, at.id.bucket, Some(event));
-        Ok(Stamp {
-            bucket: at.id.bucket,
-            epoch: event.epoch,
-            n: event.n,
+        let done = records.bump(&key, head, kind, bump, now);
+        self.space.tell(&self.hub.faults, at.id.bucket, done.event);
+        Ok(Bumped {
+            stamp: Stamp {
+                bucket: at.id.bucket,
+                epoch: head.epoch,
+                n: done.version.0,
+            },
+            depended: done.depended,
+            order: done.order,
         })
+    }
+
+    pub(super) async fn depend(
+        &self,
+        at: &Address,
+        shown: Generation,
+        pointer_ttl: u64,
+    ) -> Result<bool, RemoteError> {
+        let key = self.layout.pointer(at);
+        let (mut records, now) = self.records(at.id.bucket)?;
+        Ok(records.depend(&key, shown, pointer_ttl, now))
+    }
+
+    pub(super) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
+        let bucket = self.layout.tag_bucket();
+        let (mut records, now) = self.records(bucket)?;
+        let (_, fence) = records.control(now);
+        self.space.tell(&self.hub.faults, bucket, fence);
+        let stamp = |tag: &u64| {
+            let event = records.bump_tag(*tag, now);
+            self.space.tell(&self.hub.faults, bucket, Some(event));
+            Stamp {
+                bucket,
+                epoch: event.epoch,
+                n: event.n,
+            }
+        };
+        Ok(tags.iter().map(stamp).collect())
+    }
+
+    pub(super) async fn tags(&self, tags: &[u64]) -> Result<TagsKnown, RemoteError> {
+        let (records, _) = self.records(self.layout.tag_bucket())?;
+        Ok(records.tags_known(tags))
+    }
+
+    pub(super) async fn all_tags(&self) -> Result<TagsKnown, RemoteError> {
+        self.tags(&[]).await
+    }
+
+    pub(super) async fn prune_tags(&self, longest: u64) -> Result<(), RemoteError> {
+        let (mut records, now) = self.records(self.layout.tag_bucket())?;
+        records.prune_tags(longest, now);
+        Ok(())
     }
 
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {

@@ -13,6 +13,8 @@ mod records;
 mod scripts;
 mod store;
 mod subscriber;
+mod tag_records;
+mod tags;
 mod wire;
 
 pub use self::memory::InProcess;
@@ -22,7 +24,7 @@ pub(crate) use self::{
     store::{LARGE, RedisRemote},
 };
 
-use crate::model::{Address, Event, Generation, Head, Pointer, Stamp};
+use crate::model::{Address, Event, Generation, Head, Pointer, Stamp, StoreVersion};
 use std::{fmt, time::Duration};
 use tokio::sync::mpsc;
 
@@ -58,8 +60,18 @@ pub(crate) struct Open {
     pub(crate) pointer_ttl: u64,
     /// In Redis ms: an answer later than this reaches nobody, and must take no lease.
     pub(crate) until: u64,
-    /// The value that is there did not pass its checks.
-    pub(crate) discard: bool,
+    pub(crate) discard: Discard,
+}
+
+/// What of the value that is there does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Discard {
+    /// Nothing is known against it.
+    Nothing,
+    /// The very payload with this check, which the reader refused: another one may have been filled since.
+    Refused([u8; 8]),
+    /// Whatever is there: it does not even have a check.
+    Anything,
 }
 
 /// The answer to [`Open`]: with the head and the Redis time, in ms, at which it was given.
@@ -90,6 +102,46 @@ pub(crate) struct Fill {
     pub(crate) deadline: u64,
     pub(crate) pointer_ttl: u64,
     pub(crate) payload: Vec<u8>,
+    /// The version of the store that the load has read, if it said so.
+    pub(crate) store: Option<StoreVersion>,
+}
+
+/// An invalidation on its way to Redis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bump {
+    pub(crate) pointer_ttl: u64,
+    /// The version of the store that comes with it.
+    pub(crate) store: Option<StoreVersion>,
+}
+
+/// What Redis made of a [`Bump`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bumped {
+    pub(crate) stamp: Stamp,
+    /// A value may be stored that shows the entity: its tag must be bumped, too.
+    pub(crate) depended: bool,
+    pub(crate) order: Order,
+}
+
+/// What became of the store's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// There was none, or nothing to compare it with.
+    Unknown,
+    /// It is newer than all before it: the value that comes with it may be stored.
+    Newest,
+    /// A later one came already: nothing was bumped, since nothing older counts.
+    Older,
+}
+
+/// What Redis knows of some tags: head of the tag feed, and what was bumped.
+#[derive(Debug, Default)]
+pub(crate) struct TagsKnown {
+    pub(crate) head: Option<Head>,
+    /// Bumps from before it may be forgotten.
+    pub(crate) floor: u64,
+    /// Tag and position of those that were bumped.
+    pub(crate) bumps: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,10 +262,55 @@ impl Remote {
     }
 
     /// Gives the entity a new version and tells every node. Doing it twice is harmless.
-    pub(crate) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+    pub(crate) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
         match self {
-            Self::Redis(redis) => redis.bump(at, pointer_ttl).await,
-            Self::Memory(memory) => memory.bump(at, pointer_ttl).await,
+            Self::Redis(redis) => redis.bump(at, bump).await,
+            Self::Memory(memory) => memory.bump(at, bump).await,
+        }
+    }
+
+    /// Notes that a value is about to be stored that shows the entity in this generation; false if it is no longer the current one.
+    pub(crate) async fn depend(
+        &self,
+        at: &Address,
+        shown: Generation,
+        pointer_ttl: u64,
+    ) -> Result<bool, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.depend(at, shown, pointer_ttl).await,
+            Self::Memory(memory) => memory.depend(at, shown, pointer_ttl).await,
+        }
+    }
+
+    /// Bumps each tag and tells every node; without any, begins the tag feed where there is none.
+    pub(crate) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.bump_tags(tags).await,
+            Self::Memory(memory) => memory.bump_tags(tags).await,
+        }
+    }
+
+    /// What is known of these tags.
+    pub(crate) async fn tags(&self, tags: &[u64]) -> Result<TagsKnown, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.tags(tags).await,
+            Self::Memory(memory) => memory.tags(tags).await,
+        }
+    }
+
+    /// What is known of all tags, unless they are too many: then the floor is the head.
+    pub(crate) async fn all_tags(&self) -> Result<TagsKnown, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.all_tags().await,
+            Self::Memory(memory) => memory.all_tags().await,
+        }
+    }
+
+    /// Forgets bumps of tags that are older than `longest`, the longest life of a value in ms.
+    pub(crate) async fn prune_tags(&self, longest: u64) -> Result<(), RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.prune_tags(longest).await,
+            Self::Memory(memory) => memory.prune_tags(longest).await,
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Written beside `scripts/*.lua`, step for step: the protocol's tests run on both.
 
-use super::{Filled, Turn, layout::Name};
-use crate::model::{Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Version};
+use super::{Bump, Discard, Filled, Order, Turn, layout::Name, tag_records::TagRecords};
+use crate::model::{
+    Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, StoreVersion, Version,
+};
 use std::collections::{HashMap, VecDeque};
 
 /// What Redis would hold for one bucket. Times are in Redis ms.
@@ -11,6 +13,7 @@ use std::collections::{HashMap, VecDeque};
 pub(super) struct Records {
     pub(super) control: Option<Head>,
     pub(super) log: VecDeque<Event>,
+    pub(super) tags: TagRecords,
     pointers: HashMap<Box<[u8]>, Timed<Pointer>>,
     values: HashMap<Box<[u8]>, Timed<Vec<u8>>>,
     leases: HashMap<Box<[u8]>, Timed<Lease>>,
@@ -98,7 +101,7 @@ impl Records {
         let version = next_version(head, None, now);
         head.high = version.0;
         self.control = Some(*head);
-        self.set_pointer(key, version, pointer_ttl, now);
+        self.set_pointer(key, bare(version), pointer_ttl, now);
         version
     }
 
@@ -109,10 +112,10 @@ impl Records {
         current: Generation,
         token: u64,
         lease_ms: u64,
-        discard: bool,
+        discard: Discard,
         now: Now,
     ) -> Turn {
-        if discard {
+        if self.is_refused(&keys.value, discard) {
             self.remove_value(&keys.value);
         } else if let Some(value) = self.value(&keys.value, now)
             && crate::codec::generation(value) == Some((current.epoch.0, current.version.0))
@@ -139,6 +142,17 @@ impl Records {
             },
         );
         Turn::Lead
+    }
+
+    fn is_refused(&self, key: &[u8], discard: Discard) -> bool {
+        match discard {
+            Discard::Nothing => false,
+            Discard::Anything => true,
+            Discard::Refused(check) => {
+                let value = self.values.get(key).map(|value| &value.it[..]);
+                value.and_then(crate::codec::check_of) == Some(check)
+            }
+        }
     }
 
     /// Ends a lease; answers whether somebody waits for it.
@@ -170,10 +184,15 @@ impl Records {
         head: Head,
         now: Now,
     ) -> Filled {
-        let current = self
-            .pointer(&keys.pointer, now)
-            .map(|pointer| pointer.version);
-        if filled.generation.epoch != head.epoch || current != Some(filled.generation.version) {
+        let Some(pointer) = self.pointer(&keys.pointer, now) else {
+            return Filled::Stale;
+        };
+        let current = Generation {
+            epoch: head.epoch,
+            version: pointer.version,
+        };
+        // The second: a replica that lags behind what is known already.
+        if filled.generation != current || filled.store.is_some() && filled.store < pointer.store {
             return Filled::Stale;
         }
         if filled.deadline <= now.millis() {
@@ -189,9 +208,12 @@ impl Records {
                 it: filled.payload,
             },
         );
-        if let Some(pointer) = self.pointers.get_mut(&*keys.pointer) {
-            pointer.until = pointer.until.max(now.millis() + filled.pointer_ttl);
-        }
+        self.set_pointer(
+            &keys.pointer,
+            learned(pointer, filled.store),
+            filled.pointer_ttl,
+            now,
+        );
         Filled::Stored
     }
 
@@ -201,10 +223,60 @@ impl Records {
         key: &[u8],
         head: Head,
         kind: EventKind,
-        pointer_ttl: u64,
+        bump: Bump,
+        now: Now,
+    ) -> Done {
+        let before = self.pointer(key, now);
+        let (store, flags, order) = match ordered(before, bump.store) {
+            Ok(ordered) => ordered,
+            Err(version) => {
+                return Done {
+                    version,
+                    event: None,
+                    depended: false,
+                    order: Order::Older,
+                };
+            }
+        };
+        let event = self.append(head, kind, before.map(|before| before.version), now);
+        let version = Version(event.n);
+        let pointer = Pointer {
+            flags,
+            store,
+            ..bare(version)
+        };
+        self.set_pointer(key, pointer, bump.pointer_ttl, now);
+        Done {
+            version,
+            event: Some(event),
+            // Missing means unknown: who depended on a pointer that is gone was lost with it.
+            depended: before.is_none_or(|before| before.has(Pointer::DEPENDED)),
+            order,
+        }
+    }
+
+    /// From here on whoever bumps the entity learns that a value shows it; false if this is not its generation.
+    pub(super) fn depend(&mut self, key: &[u8], shown: Generation, ttl: u64, now: Now) -> bool {
+        let Some(pointer) = self.pointer(key, now) else {
+            return false;
+        };
+        let epoch = self.control.map(|head| head.epoch);
+        if epoch != Some(shown.epoch) || pointer.version != shown.version {
+            return false;
+        }
+        let flags = pointer.flags | Pointer::DEPENDED;
+        self.set_pointer(key, Pointer { flags, ..pointer }, ttl, now);
+        true
+    }
+
+    /// Links an event behind the head; its position is a version that was never issued.
+    pub(super) fn append(
+        &mut self,
+        head: Head,
+        kind: EventKind,
+        previous: Option<Version>,
         now: Now,
     ) -> Event {
-        let previous = self.pointer(key, now).map(|pointer| pointer.version);
         let version = next_version(&head, previous, now);
         let event = Event {
             epoch: head.epoch,
@@ -223,20 +295,14 @@ impl Records {
             nonce: event.nonce,
             ..head
         });
-        self.set_pointer(key, version, pointer_ttl, now);
         event
     }
 
-    fn set_pointer(&mut self, key: &[u8], version: Version, ttl: u64, now: Now) {
+    fn set_pointer(&mut self, key: &[u8], it: Pointer, ttl: u64, now: Now) {
         if self.pointers.len() >= POINTERS {
             self.evict_pointers(now);
         }
         let kept = self.pointers.get(key).map_or(0, |pointer| pointer.until);
-        let it = Pointer {
-            version,
-            floor: version,
-            flags: 0,
-        };
         self.pointers.insert(
             key.into(),
             Timed {
@@ -278,6 +344,53 @@ impl Records {
     }
 }
 
+/// What became of a bump.
+pub(super) struct Done {
+    pub(super) version: Version,
+    /// `None`: nothing was bumped.
+    pub(super) event: Option<Event>,
+    pub(super) depended: bool,
+    pub(super) order: Order,
+}
+
+fn bare(version: Version) -> Pointer {
+    Pointer {
+        version,
+        floor: version,
+        flags: 0,
+        store: None,
+    }
+}
+
+/// What a load has told of the store's version.
+fn learned(pointer: Pointer, store: Option<StoreVersion>) -> Pointer {
+    if store.is_none() || store == pointer.store {
+        return pointer;
+    }
+    Pointer {
+        store,
+        flags: pointer.flags & Pointer::DEPENDED,
+        ..pointer
+    }
+}
+
+type Ordered = (Option<StoreVersion>, u32, Order);
+
+/// What the pointer says of the store after a bump with `store`; `Err` with its version if nothing is to be bumped.
+fn ordered(before: Option<Pointer>, store: Option<StoreVersion>) -> Result<Ordered, Version> {
+    let Some(before) = before else {
+        return Ok((None, 0, Order::Unknown));
+    };
+    match (store, before.store) {
+        (Some(store), Some(known)) if store > known => {
+            Ok((Some(store), Pointer::STORE_BUMPED, Order::Newest))
+        }
+        (Some(_), Some(_)) if before.has(Pointer::STORE_BUMPED) => Err(before.version),
+        (Some(_), known @ Some(_)) => Ok((known, Pointer::STORE_BUMPED, Order::Unknown)),
+        _ => Ok((None, 0, Order::Unknown)),
+    }
+}
+
 fn next_version(head: &Head, previous: Option<Version>, now: Now) -> Version {
     let previous = previous.map_or(0, |version| version.0);
     Version((head.high + 1).max(now.0).max(previous + 1))
@@ -313,17 +426,20 @@ mod tests {
     use super::*;
 
     fn bumped(records: &mut Records, now: Now) -> Event {
+        at_version(records, None, now).event.unwrap()
+    }
+
+    fn at_version(records: &mut Records, store: Option<u64>, now: Now) -> Done {
         let (head, _) = records.control(now);
-        records.bump(
-            b"p",
-            head,
-            EventKind::Invalidated {
-                cache: 0,
-                entity: 0,
-            },
-            1000,
-            now,
-        )
+        let kind = EventKind::Invalidated {
+            cache: 0,
+            entity: 0,
+        };
+        let bump = Bump {
+            pointer_ttl: 1000,
+            store: store.map(StoreVersion::from),
+        };
+        records.bump(b"p", head, kind, bump, now)
     }
 
     #[test]
@@ -375,6 +491,7 @@ mod tests {
                 deadline: 9999,
                 pointer_ttl: 1000,
                 payload,
+                store: None,
             };
             assert_eq!(records.store(&keys, fill, head, now), Filled::Stored);
         }

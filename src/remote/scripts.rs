@@ -15,23 +15,32 @@ pub(super) struct Scripts {
     pub(super) fill: Script,
     pub(super) bump: Script,
     pub(super) renew: Script,
+    pub(super) depend: Script,
+    pub(super) tags_bump: Script,
+    pub(super) tags_read: Script,
+    pub(super) tags_prune: Script,
+}
+
+/// A script behind their shared head.
+macro_rules! script {
+    ($name:literal) => {
+        Script::new(concat!(
+            include_str!("scripts/common.lua"),
+            include_str!(concat!("scripts/", $name, ".lua"))
+        ))
+    };
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            open: Script::new(concat!(
-                include_str!("scripts/common.lua"),
-                include_str!("scripts/open.lua")
-            )),
-            fill: Script::new(concat!(
-                include_str!("scripts/common.lua"),
-                include_str!("scripts/fill.lua")
-            )),
-            bump: Script::new(concat!(
-                include_str!("scripts/common.lua"),
-                include_str!("scripts/bump.lua")
-            )),
+            open: script!("open"),
+            fill: script!("fill"),
+            bump: script!("bump"),
+            depend: script!("depend"),
+            tags_bump: script!("tags_bump"),
+            tags_read: script!("tags_read"),
+            tags_prune: script!("tags_prune"),
             renew: Script::new(include_str!("scripts/renew.lua")),
         }
     }

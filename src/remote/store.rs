@@ -3,7 +3,8 @@
 //! A read is a plain `MGET`, six times cheaper for the server than a script; whatever changes anything is a script.
 
 use super::{
-    Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot, Turn,
+    Beat, Bump, Bumped, Discard, Fill, Filled, Layout, Open, Opened, Order, Push, RemoteError,
+    Replay, Snapshot, Turn,
     connection::{Class, Connections},
     layout::Name,
     reader::{self, Reader},
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Address, Epoch, Event, Generation, Nonce, Stamp, Version},
+    model::{Address, Epoch, Event, Generation, Nonce, Stamp, StoreVersion, Version},
 };
 use redis::Value;
 use std::{sync::Arc, time::Duration};
@@ -25,8 +26,8 @@ use tokio::{
 pub(crate) struct RedisRemote {
     connections: Arc<Connections>,
     reader: Arc<Reader>,
-    layout: Layout,
-    scripts: Scripts,
+    pub(super) layout: Layout,
+    pub(super) scripts: Scripts,
 }
 
 impl RedisRemote {
@@ -99,7 +100,7 @@ impl RedisRemote {
                     .arg(open.token)
                     .arg(millis(open.lease))
                     .arg(open.pointer_ttl)
-                    .arg(u8::from(open.discard))
+                    .arg(discard(&open.discard))
                     .arg(open.until);
             })
             .await?;
@@ -120,7 +121,7 @@ impl RedisRemote {
                     .arg(fill.token);
                 command.arg(fill.deadline).arg(fill.pointer_ttl);
                 entity(command, at);
-                command.arg(&fill.payload);
+                command.arg(&fill.payload).arg(store_version(fill.store));
             })
             .await?;
         match text(&reply) {
@@ -135,7 +136,7 @@ impl RedisRemote {
         let released = self.run_fill(Class::Small, at, |command| {
             command.arg(0).arg(0).arg(token).arg(0).arg(0);
             entity(command, at);
-            command.arg("");
+            command.arg("").arg("-");
         });
         released.await.map(drop)
     }
@@ -153,26 +154,37 @@ impl RedisRemote {
         renewed.await.map(drop)
     }
 
-    pub(super) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+    pub(super) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
         let bucket = at.id.bucket;
         let [control, log, channel] = self.feed(bucket);
         let keys = [control, log, channel, self.layout.pointer(at)];
         let reply = self
             .run(Class::Small, &self.scripts.bump, &keys, |command| {
                 fresh(command);
-                command.arg(pointer_ttl);
+                command.arg(bump.pointer_ttl);
                 entity(command, at);
+                command.arg(store_version(bump.store));
             })
             .await?;
-        let [epoch, n] = row(reply)?;
-        match (number(&epoch), number(&n)) {
-            (Some(epoch), Some(n)) => Ok(Stamp {
-                bucket,
-                epoch: Epoch(epoch),
-                n,
-            }),
-            _ => Err(RemoteError::Nonsense("the answer to a bump")),
-        }
+        bumped(bucket, reply)
+    }
+
+    pub(super) async fn depend(
+        &self,
+        at: &Address,
+        shown: Generation,
+        pointer_ttl: u64,
+    ) -> Result<bool, RemoteError> {
+        let [control, log, channel] = self.feed(at.id.bucket);
+        let keys = [control, log, channel, self.layout.pointer(at)];
+        let reply = self.run(Class::Small, &self.scripts.depend, &keys, |command| {
+            fresh(command);
+            command
+                .arg(shown.epoch.0)
+                .arg(shown.version.0)
+                .arg(pointer_ttl);
+        });
+        Ok(number(&reply.await?) == Some(1))
     }
 
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
@@ -241,7 +253,7 @@ impl RedisRemote {
         self.run(class, &self.scripts.fill, &keys, with_fresh).await
     }
 
-    async fn run(
+    pub(super) async fn run(
         &self,
         class: Class,
         script: &Script,
@@ -274,7 +286,7 @@ impl RedisRemote {
         ]
     }
 
-    fn feed(&self, bucket: u16) -> [Name; 3] {
+    pub(super) fn feed(&self, bucket: u16) -> [Name; 3] {
         [
             self.layout.control(bucket),
             self.layout.log(bucket),
@@ -301,7 +313,7 @@ fn major_version(info: &str) -> Option<(u32, &str)> {
 }
 
 /// What a script needs to begin an epoch or to link an event.
-fn fresh(command: &mut redis::Cmd) {
+pub(super) fn fresh(command: &mut redis::Cmd) {
     command.arg(Epoch::random().0).arg(Nonce::random().0);
 }
 
@@ -309,6 +321,40 @@ fn entity(command: &mut redis::Cmd, at: &Address) {
     command
         .arg(format!("{:08x}", at.id.cache))
         .arg(format!("{:016x}", at.id.hash));
+}
+
+fn discard(discard: &Discard) -> &[u8] {
+    match discard {
+        Discard::Nothing => b"",
+        Discard::Refused(check) => check,
+        Discard::Anything => b"*",
+    }
+}
+
+fn store_version(version: Option<StoreVersion>) -> String {
+    version.map_or_else(|| "-".to_owned(), StoreVersion::text)
+}
+
+fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
+    let [epoch, n, depended, order] = row(reply)?;
+    let order = match text(&order) {
+        Some("bumped") => Some(Order::Unknown),
+        Some("newest") => Some(Order::Newest),
+        Some("older") => Some(Order::Older),
+        _ => None,
+    };
+    let (Some(epoch), Some(n), Some(order)) = (number(&epoch), number(&n), order) else {
+        return Err(RemoteError::Nonsense("the answer to a bump"));
+    };
+    Ok(Bumped {
+        stamp: Stamp {
+            bucket,
+            epoch: Epoch(epoch),
+            n,
+        },
+        depended: number(&depended) != Some(0),
+        order,
+    })
 }
 
 fn opened(reply: Value) -> Result<Opened, RemoteError> {
@@ -361,7 +407,7 @@ fn events(log: Value) -> Result<Vec<Event>, RemoteError> {
     Ok(events)
 }
 
-fn row<const N: usize>(value: Value) -> Result<[Value; N], RemoteError> {
+pub(super) fn row<const N: usize>(value: Value) -> Result<[Value; N], RemoteError> {
     match value {
         Value::Array(values) => values
             .try_into()
@@ -370,7 +416,7 @@ fn row<const N: usize>(value: Value) -> Result<[Value; N], RemoteError> {
     }
 }
 
-fn raw(value: &Value) -> Option<&[u8]> {
+pub(super) fn raw(value: &Value) -> Option<&[u8]> {
     match value {
         Value::BulkString(bytes) => Some(bytes),
         Value::SimpleString(text) => Some(text.as_bytes()),
@@ -378,7 +424,7 @@ fn raw(value: &Value) -> Option<&[u8]> {
     }
 }
 
-fn text(value: &Value) -> Option<&str> {
+pub(super) fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
         Value::SimpleString(text) => Some(text),
@@ -386,7 +432,7 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-fn number(value: &Value) -> Option<u64> {
+pub(super) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),
         other => text(other)?.parse().ok(),

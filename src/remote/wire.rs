@@ -3,7 +3,7 @@
 //! Numbers are decimal and below 2^53, since Lua reads and writes them too (`scripts/`). What does not parse is
 //! treated as missing, and missing means unknown: never zero, never valid.
 
-use crate::model::{Epoch, Event, EventKind, Head, Nonce, Pointer, Version};
+use crate::model::{Epoch, Event, EventKind, Head, Nonce, Pointer, StoreVersion, Version};
 
 /// `1|epoch|owner|n|nonce|high`. The owner is for the fence on promotion; `-` until somebody compares it.
 pub(super) fn head(text: &[u8]) -> Option<Head> {
@@ -16,14 +16,15 @@ pub(super) fn head(text: &[u8]) -> Option<Head> {
     })
 }
 
-/// `1|version|floor|flags`.
+/// `1|version|floor|flags|store`; the last is 32 hex digits, or `-` where no version of the store is known.
 pub(super) fn pointer(text: &[u8]) -> Option<Pointer> {
-    let [version, floor, flags] = fields(text)?;
+    let [version, floor, flags, store] = fields(text)?;
     let flags = u32::try_from(number(flags)?).ok()?;
     Some(Pointer {
         version: Version(number(version)?),
         floor: Version(number(floor)?),
         flags,
+        store: store_version(store)?,
     })
 }
 
@@ -38,7 +39,8 @@ pub(super) enum Message {
     },
 }
 
-/// `1|kind|epoch|n|previous|nonce|cache|entity`; kinds are `I`nvalidated, `F`ence and `W`ake.
+/// `1|kind|epoch|n|previous|nonce|cache|entity`; kinds are `I`nvalidated, `T`agged, `F`ence and `W`ake. A tag stands where the
+/// entity would.
 pub(super) fn message(text: &[u8]) -> Option<Message> {
     let [kind, epoch, n, previous, nonce, cache, entity] = fields(text)?;
     let cache = u32::try_from(hex(cache)?).ok()?;
@@ -46,6 +48,7 @@ pub(super) fn message(text: &[u8]) -> Option<Message> {
     let kind = match kind {
         b"W" => return Some(Message::Wake { cache, entity }),
         b"I" => EventKind::Invalidated { cache, entity },
+        b"T" => EventKind::Tagged { tag: entity },
         b"F" => EventKind::Fence,
         _ => return None,
     };
@@ -87,6 +90,14 @@ fn number(text: &[u8]) -> Option<u64> {
     (number < 1 << 53).then_some(number)
 }
 
+fn store_version(text: &[u8]) -> Option<Option<StoreVersion>> {
+    if text == b"-" {
+        return Some(None);
+    }
+    let number = u128::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()?;
+    Some(Some(number.into()))
+}
+
 fn hex(text: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
 }
@@ -106,10 +117,15 @@ mod tests {
         );
         assert_eq!(read.high, 1_790_000_000_000_009);
 
-        let read = pointer(b"1|12|11|0").unwrap();
+        let read = pointer(b"1|12|11|0|-").unwrap();
         assert_eq!(
-            (read.version, read.floor, read.flags),
-            (Version(12), Version(11), 0)
+            (read.version, read.floor, read.flags, read.store),
+            (Version(12), Version(11), 0, None)
+        );
+        let read = pointer(b"1|12|11|3|000000000000000000000000000000ff").unwrap();
+        assert_eq!(
+            (read.flags, read.store),
+            (3, Some(StoreVersion::from(255_u64)))
         );
 
         let Some(Message::Event(read)) = message(b"1|I|7|12|3|4|000000ff|00000000000000aa") else {
@@ -122,6 +138,10 @@ mod tests {
                 entity: 170
             }
         );
+        let Some(Message::Event(read)) = message(b"1|T|7|12|3|4|0|00000000000000aa") else {
+            panic!()
+        };
+        assert_eq!(read.kind, EventKind::Tagged { tag: 170 });
         assert_eq!(
             message(b"1|W|0|0|0|0|1|2"),
             Some(Message::Wake {
@@ -145,7 +165,7 @@ mod tests {
             assert_eq!(head(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(head(b"1|7|-|9007199254740992|2|3"), None);
-        assert_eq!(pointer(b"1|12|11"), None);
+        assert_eq!(pointer(b"1|12|11|0"), None);
         assert_eq!(message(b"1|X|7|12|3|4|1|2"), None);
         assert_eq!(event(b"1|W|0|0|0|0|1|2"), None);
     }

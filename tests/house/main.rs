@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use check::{Finding, Source, check};
 
 /// Top-level modules and their ranks. Modules of equal rank do not import each other; see [`may_import`].
-const RANKS: [(&str, u8); 17] = [
+const RANKS: [(&str, u8); 18] = [
     ("error", 0),
     ("outcome", 0),
     ("model", 0),
@@ -21,6 +21,7 @@ const RANKS: [(&str, u8); 17] = [
     ("codec", 1),
     ("scope", 1),
     ("observe", 1),
+    ("tags", 1),
     ("local", 2),
     ("remote", 2),
     ("purge", 2),

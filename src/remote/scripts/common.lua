@@ -51,11 +51,18 @@ local function control()
   return c
 end
 
-local function stored_version(key)
+-- Flags of a pointer. Bits 4 and above are spare: room for soft invalidations.
+local DEPENDED = 1 -- a value is stored that shows the entity
+local STORE_BUMPED = 2 -- the store's version came with a bump, not with a load
+
+-- A pointer is '1|version|floor|flags|store': the store's version in 32 hex digits, or '-'.
+local function stored_pointer(key)
   local text = redis.call('GET', key)
   if not text then return nil end
-  local version = string.match(text, '^1|(%d+)|%d+|%d+$')
-  return exact(version)
+  local version, floor, flags, store = string.match(text, '^1|(%d+)|(%d+)|(%d+)|([%x-]+)$')
+  version, floor, flags = exact(version), exact(floor), exact(flags)
+  if not (version and floor and flags) then return nil end
+  return {version = version, floor = floor, flags = flags, store = store}
 end
 
 -- A version that was never issued before: not in this epoch, whatever was evicted and whatever the clock did.
@@ -63,9 +70,9 @@ local function next_version(c, previous)
   return math.max(c.high + 1, now_us, (previous or 0) + 1)
 end
 
-local function set_pointer(key, version, ttl_ms)
+local function set_pointer(key, version, ttl_ms, flags, store, floor)
   local kept = redis.call('PTTL', key)
-  local text = '1|' .. decimal(version) .. '|' .. decimal(version) .. '|0'
+  local text = '1|' .. decimal(version) .. '|' .. decimal(floor or version) .. '|' .. decimal(flags) .. '|' .. store
   redis.call('SET', key, text, 'PX', decimal(math.max(kept, tonumber(ttl_ms))))
 end
 
@@ -79,4 +86,16 @@ local function stored_lease(key)
   if not text then return nil end
   local version, token, waiters = string.match(text, '^(%d+)|([^|]*)|(%d)$')
   return version and {version = version, token = token, waiters = waiters}
+end
+
+-- The tag table's floor, as text: what was bumped before it may be forgotten. A table that is not of this epoch knows
+-- nothing of what came before.
+local function tag_floor(c, write)
+  local epoch, floor = string.match(redis.call('HGET', KEYS[4], '#') or '', '^1|(%d+)|(%d+)$')
+  if epoch == c.epoch and exact(floor) then return floor end
+  if write then
+    redis.call('UNLINK', KEYS[4])
+    redis.call('HSET', KEYS[4], '#', '1|' .. c.epoch .. '|' .. decimal(c.n))
+  end
+  return decimal(c.n)
 end

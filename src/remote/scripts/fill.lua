@@ -1,6 +1,7 @@
 -- FILL: the value that was loaded under a version. Refused unless that version is still the current one.
 -- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] epoch, ARGV[4] version, ARGV[5] token, ARGV[6] deadline in Redis ms,
 -- ARGV[7] pointer ttl ms, ARGV[8] cache, ARGV[9] entity, ARGV[10] the value; empty: only release the lease.
+-- ARGV[11] version of the store that the load has read, '-' where unknown.
 local lease = stored_lease(KEYS[6])
 if lease and lease.token == ARGV[5] then
   -- Before judging: whatever becomes of the value, the load is over.
@@ -12,10 +13,16 @@ end
 if ARGV[10] == '' then return 'released' end
 
 local c = control()
-local version = stored_version(KEYS[4])
-if c.epoch ~= ARGV[3] or not version or decimal(version) ~= ARGV[4] then return 'stale' end
+local p = stored_pointer(KEYS[4])
+if c.epoch ~= ARGV[3] or not p or decimal(p.version) ~= ARGV[4] then return 'stale' end
+-- A replica that lags behind what is known already.
+if ARGV[11] ~= '-' and p.store ~= '-' and ARGV[11] < p.store then return 'stale' end
 local remaining = tonumber(ARGV[6]) - now_ms
 if remaining <= 0 then return 'expired' end
 redis.call('SET', KEYS[5], ARGV[10], 'PX', decimal(remaining))
-keep_pointer(KEYS[4], ARGV[7])
+if ARGV[11] ~= '-' and ARGV[11] ~= p.store then
+  set_pointer(KEYS[4], p.version, ARGV[7], bit.band(p.flags, DEPENDED), ARGV[11], p.floor)
+else
+  keep_pointer(KEYS[4], ARGV[7])
+end
 return 'stored'

@@ -1,27 +1,27 @@
 -- OPEN: a reader missed. Answers the value if there is one after all, or makes the reader the one that loads, or a follower.
--- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] token, ARGV[4] lease ms, ARGV[5] pointer ttl ms, ARGV[6] '1': the value is bad,
--- ARGV[7] until when the reader waits for the answer, in Redis ms.
+-- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] token, ARGV[4] lease ms, ARGV[5] pointer ttl ms, ARGV[6] the check of a value that
+-- does not count, '*' for whatever is there, or empty, ARGV[7] until when the reader waits for the answer, in Redis ms.
 local c = control()
-local version = stored_version(KEYS[4])
+local p = stored_pointer(KEYS[4])
+local version = p and p.version
 if not version then
   version = next_version(c, nil)
   c.high = version
   save(c)
-  set_pointer(KEYS[4], version, ARGV[5])
+  set_pointer(KEYS[4], version, ARGV[5], 0, '-')
 elseif version > c.high then
   -- A pointer that outlived its control record: nothing may be issued below it.
   c.high = version
   save(c)
 end
 
--- The value again, in the same step as the lease: the leader before may just have filled it.
-if ARGV[6] ~= '1' then
-  local value = redis.call('GET', KEYS[5])
-  if value and #value >= 48 and decimal(struct.unpack('>I8', value, 9)) == c.epoch and struct.unpack('>I8', value, 17) == version then
-    return {'H', now_ms, control_text(c), decimal(version), value}
-  end
-else
+-- The value again, in the same step as the lease: the leader before may just have filled it. What the reader refused
+-- is dropped, and nothing else: somebody may have filled a good one since.
+local value = redis.call('GET', KEYS[5])
+if value and (ARGV[6] == '*' or (ARGV[6] ~= '' and string.sub(value, 57, 64) == ARGV[6])) then
   redis.call('UNLINK', KEYS[5])
+elseif value and #value >= 64 and decimal(struct.unpack('>I8', value, 9)) == c.epoch and struct.unpack('>I8', value, 17) == version then
+  return {'H', now_ms, control_text(c), decimal(version), value}
 end
 
 -- A question that was frozen on its way must not take a lease that nobody would use or give back.

@@ -1,0 +1,58 @@
+//! What was loaded, together with what its load has read, before it is put anywhere.
+
+use super::{Loaded, nested::Inherited};
+use crate::model::{Labels, Policy, StoreVersion, Visibility, millis};
+
+/// A value or its absence on its way into the tiers.
+pub(crate) struct Draft<V> {
+    /// `None`: there is no such value.
+    pub(crate) value: Option<V>,
+    pub(crate) labels: Labels,
+    pub(crate) visibility: Visibility,
+    /// How long it may live from the start of its load, in ms.
+    pub(crate) ttl: u64,
+    /// The version of the store that was read.
+    pub(crate) version: Option<StoreVersion>,
+    /// Whether any tier may keep it.
+    pub(crate) keep: bool,
+}
+
+impl<V> Draft<V> {
+    pub(crate) fn new(loaded: Loaded<V>, policy: &Policy) -> Self {
+        let mut labels = loaded.labels;
+        labels.settle();
+        let ttl = if loaded.value.is_some() {
+            Some(policy.jittered_ttl())
+        } else {
+            policy.jittered_absent_ttl()
+        };
+        let most = loaded.ttl.map_or(u64::MAX, millis);
+        Self {
+            value: loaded.value,
+            labels,
+            visibility: loaded.visibility.max(policy.visibility),
+            ttl: ttl.unwrap_or(0).min(most),
+            version: loaded.version,
+            keep: loaded.keep && ttl.is_some() && most > 0,
+        }
+    }
+
+    /// Takes over what the load has read, which may live on for `remaining` ms from the load's end; it took `took` ms.
+    pub(super) fn inherit(&mut self, inherited: &Inherited, took: u64) {
+        self.labels.add(&inherited.labels);
+        self.visibility = self.visibility.max(inherited.visibility);
+        if let Some(remaining) = inherited.remaining() {
+            // The life is counted from the start of the load.
+            self.ttl = self.ttl.min(took + remaining);
+            self.keep &= remaining > 0;
+        }
+        self.keep &= !inherited.unprovable;
+    }
+
+    /// A read that is pinned to a version keeps a value of this very version and no other.
+    pub(crate) fn pin(&mut self, pin: Option<StoreVersion>) -> bool {
+        let fits = pin.is_none() || pin == self.version || self.value.is_none();
+        self.keep &= fits;
+        fits
+    }
+}

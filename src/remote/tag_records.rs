@@ -1,0 +1,57 @@
+//! The tag table in memory, step for step as `scripts/tags_*.lua` have it.
+
+use super::{TagsKnown, records::Now, records::Records, tags::MANY};
+use crate::model::{Event, EventKind, Head};
+use std::collections::HashMap;
+
+/// What Redis would hold in its tag table. A wipe takes it together with the control record.
+#[derive(Debug, Default)]
+pub(super) struct TagRecords {
+    bumps: HashMap<u64, u64>,
+    floor: u64,
+    longest: u64,
+}
+
+impl Records {
+    /// Gives a tag a position in the feed, and links the event.
+    pub(super) fn bump_tag(&mut self, tag: u64, now: Now) -> Event {
+        let (head, _) = self.control(now);
+        let event = self.append(head, EventKind::Tagged { tag }, None, now);
+        self.tags.bumps.insert(tag, event.n);
+        event
+    }
+
+    /// What is known of these tags, or of all where none is named.
+    pub(super) fn tags_known(&self, tags: &[u64]) -> TagsKnown {
+        let Some(head) = self.control else {
+            return TagsKnown::default();
+        };
+        let record = |tag: &u64| Some((*tag, *self.tags.bumps.get(tag)?));
+        let mut known = TagsKnown {
+            head: Some(head),
+            floor: self.tags.floor,
+            bumps: tags.iter().filter_map(record).collect(),
+        };
+        if tags.is_empty() {
+            self.all_known(&mut known, &head);
+        }
+        known
+    }
+
+    fn all_known(&self, known: &mut TagsKnown, head: &Head) {
+        if self.tags.bumps.len() > MANY {
+            known.floor = head.n;
+        } else {
+            known.bumps = self.tags.bumps.iter().map(|(tag, n)| (*tag, *n)).collect();
+        }
+    }
+
+    pub(super) fn prune_tags(&mut self, longest: u64, now: Now) {
+        self.tags.longest = self.tags.longest.max(longest);
+        let before = now.0.saturating_sub(self.tags.longest.saturating_mul(1000));
+        let old = self.tags.bumps.values().filter(|n| **n < before).max();
+        // The floor first: an entry from before a forgotten bump must not pass.
+        self.tags.floor = self.tags.floor.max(old.copied().unwrap_or(0));
+        self.tags.bumps.retain(|_, n| *n >= before);
+    }
+}

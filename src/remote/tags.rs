@@ -1,0 +1,125 @@
+//! The tag table in Redis: a hash of bumped tags, beside the control record of the tags' bucket.
+
+use super::{
+    RemoteError, TagsKnown,
+    connection::Class,
+    layout::Name,
+    store::{RedisRemote, fresh, number, raw, row, text},
+    wire,
+};
+use crate::model::{Epoch, Nonce, Stamp};
+use redis::Value;
+
+impl RedisRemote {
+    pub(super) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
+        let bucket = self.layout.tag_bucket();
+        let (script, keys) = (&self.scripts.tags_bump, self.tag_keys());
+        let reply = self.run(Class::Small, script, &keys, |command| {
+            fresh(command);
+            for tag in tags {
+                command.arg(hex(*tag)).arg(Nonce::random().0);
+            }
+        });
+        let nonsense = RemoteError::Nonsense("the answer to a bump of tags");
+        let Value::Array(fields) = reply.await? else {
+            return Err(nonsense);
+        };
+        let numbers: Option<Vec<_>> = fields.iter().map(number).collect();
+        match numbers.as_deref() {
+            Some([epoch, positions @ ..]) if positions.len() == tags.len() => {
+                let stamp = |n: &u64| Stamp {
+                    bucket,
+                    epoch: Epoch(*epoch),
+                    n: *n,
+                };
+                Ok(positions.iter().map(stamp).collect())
+            }
+            _ => Err(nonsense),
+        }
+    }
+
+    pub(super) async fn tags(&self, tags: &[u64]) -> Result<TagsKnown, RemoteError> {
+        let (mut known, positions) = self.read_tags(tags).await?;
+        if known.head.is_some() && positions.len() != tags.len() {
+            return Err(RemoteError::Nonsense("the number of tags"));
+        }
+        let bumps = tags.iter().zip(&positions);
+        known.bumps = bumps
+            .filter_map(|(tag, position)| Some((*tag, number(position)?)))
+            .collect();
+        Ok(known)
+    }
+
+    pub(super) async fn all_tags(&self) -> Result<TagsKnown, RemoteError> {
+        let (mut known, pairs) = self.read_tags(&[]).await?;
+        for pair in pairs.chunks_exact(2) {
+            let tag = text(&pair[0]).and_then(|tag| u64::from_str_radix(tag, 16).ok());
+            match (tag, number(&pair[1])) {
+                (Some(tag), Some(n)) => known.bumps.push((tag, n)),
+                _ => return Err(RemoteError::Nonsense("a record of the tag table")),
+            }
+        }
+        Ok(known)
+    }
+
+    async fn read_tags(&self, tags: &[u64]) -> Result<(TagsKnown, Vec<Value>), RemoteError> {
+        let (script, keys) = (&self.scripts.tags_read, self.tag_keys());
+        let class = if tags.is_empty() {
+            Class::Large
+        } else {
+            Class::Small
+        };
+        let reply = self.run(class, script, &keys, |command| {
+            fresh(command);
+            command.arg(MANY);
+            for tag in tags {
+                command.arg(hex(*tag));
+            }
+        });
+        let Value::Array(mut fields) = reply.await? else {
+            return Err(RemoteError::Nonsense("the answer to a question for tags"));
+        };
+        if fields.is_empty() {
+            return Ok((TagsKnown::default(), fields));
+        }
+        let rest = fields.split_off(2.min(fields.len()));
+        let [control, floor] = row(Value::Array(fields))?;
+        let (Some(head), Some(floor)) = (raw(&control).and_then(wire::head), number(&floor)) else {
+            return Err(RemoteError::Nonsense("the head of the tag table"));
+        };
+        let known = TagsKnown {
+            head: Some(head),
+            floor,
+            bumps: Vec::new(),
+        };
+        Ok((known, rest))
+    }
+
+    pub(super) async fn prune_tags(&self, longest: u64) -> Result<(), RemoteError> {
+        let (script, keys) = (&self.scripts.tags_prune, self.tag_keys());
+        let mut cursor = "0".to_owned();
+        loop {
+            let reply = self.run(Class::Small, script, &keys, |command| {
+                fresh(command);
+                command.arg(longest).arg(&cursor);
+            });
+            match text(&reply.await?) {
+                Some("0") => return Ok(()),
+                Some(next) => next.clone_into(&mut cursor),
+                None => return Err(RemoteError::Nonsense("the cursor of the tag table")),
+            }
+        }
+    }
+
+    fn tag_keys(&self) -> [Name; 4] {
+        let [control, log, channel] = self.feed(self.layout.tag_bucket());
+        [control, log, channel, self.layout.tags()]
+    }
+}
+
+fn hex(tag: u64) -> String {
+    format!("{tag:016x}")
+}
+
+/// A node reads the whole table only up to here; beyond, entries from before its start ask one by one.
+pub(super) const MANY: usize = 20_000;

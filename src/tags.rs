@@ -1,0 +1,484 @@
+//! What this node knows of invalidated tags: which were bumped, and when.
+//!
+//! An entry stores the place in the tag feed that its node had applied before the load; it is refused once any of its
+//! tags was bumped later. So a tag of a million entries is one number here, and a tag that nobody bumped is none.
+//!
+//! The hot path is one comparison: an entry remembers the generation of this table at its last check. A change writes
+//! the table first and the generation afterwards; a reader loads the generation first and the table afterwards, and
+//! remembers what it loaded. In any other order an entry that a bump has just outdated could pass for checked.
+
+use crate::model::{Epoch, Place, Position};
+use std::{
+    collections::HashMap,
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+/// The table of one `Tiers`.
+#[derive(Debug)]
+pub(crate) struct TagTable {
+    generation: AtomicU64,
+    known: RwLock<Known>,
+    applied: Notify,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// `None` before anything is known, and while the feed's control record is missing.
+    epoch: Option<Epoch>,
+    /// Bumps after here are all in the table; of those before it Redis must be asked.
+    complete_from: u64,
+    /// How far the feed was applied.
+    applied: u64,
+    /// The generation at which the epoch changed last.
+    begun: u64,
+    bumped: HashMap<u64, Bump>,
+    /// The newest bump among all tags that share a slot: most tags are answered without the map.
+    slots: Box<[u64]>,
+    /// Bumps that Redis did not take yet, with the generation that each was noted at.
+    pending: HashMap<u64, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bump {
+    n: u64,
+    /// The generation that it was noted at.
+    noted: u64,
+}
+
+/// What the table says of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// None of its tags was bumped since its place.
+    Current,
+    /// One was, or its epoch is over.
+    Refused,
+    /// The entry is older than the table: Redis must be asked.
+    Unknown,
+}
+
+impl TagTable {
+    pub(crate) fn new() -> Self {
+        let known = Known {
+            epoch: None,
+            complete_from: 0,
+            applied: 0,
+            begun: 0,
+            bumped: HashMap::new(),
+            slots: vec![0; SLOTS].into(),
+            pending: HashMap::new(),
+        };
+        Self {
+            generation: AtomicU64::new(1),
+            known: RwLock::new(known),
+            applied: Notify::new(),
+        }
+    }
+
+    /// Grows with each change. To be loaded before whatever is judged.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Where a load that begins now stands.
+    pub(crate) fn place(&self) -> Place {
+        let generation = self.generation();
+        let known = self.read();
+        Place {
+            position: known.epoch.map(|epoch| Position {
+                epoch,
+                n: known.applied,
+            }),
+            generation,
+        }
+    }
+
+    /// Judges an entry of this place that carries these tags.
+    pub(crate) fn check(&self, place: Place, tags: impl Iterator<Item = u64> + Clone) -> Standing {
+        let known = self.read();
+        if known.is_pending(place, tags.clone()) {
+            return Standing::Refused;
+        }
+        let Some(position) = place.position else {
+            return known.check_by_time(place, tags);
+        };
+        if known.epoch != Some(position.epoch) {
+            return Standing::Refused;
+        }
+        if known.is_bumped(position.n, tags) {
+            Standing::Refused
+        } else if position.n < known.complete_from {
+            Standing::Unknown
+        } else {
+            Standing::Current
+        }
+    }
+
+    /// A tag was bumped, as the feed tells: everything before this event was applied.
+    pub(crate) fn applied(&self, epoch: Epoch, tag: u64, n: u64) {
+        self.change(|known, generation| {
+            known.note(epoch, tag, n, generation);
+            if known.epoch == Some(epoch) {
+                known.applied = known.applied.max(n);
+            }
+        });
+        self.applied.notify_waiters();
+    }
+
+    /// A tag was bumped by this node: the feed will tell of it too, in its place.
+    ///
+    /// `sent_at` is the generation from before it was sent: what was invalidated later still waits. In an epoch that the
+    /// feed has not told of yet, or not any more, nothing counts until it does.
+    pub(crate) fn bumped(&self, epoch: Epoch, tag: u64, n: u64, sent_at: u64) {
+        self.change(|known, generation| {
+            if known.epoch != Some(epoch) {
+                known.begin(None, generation);
+            }
+            known.note(epoch, tag, n, generation);
+            if known
+                .pending
+                .get(&tag)
+                .is_some_and(|noted| *noted <= sent_at)
+            {
+                known.pending.remove(&tag);
+            }
+        });
+    }
+
+    /// A tag was invalidated and Redis did not take it: whatever this node holds of it is old from here on.
+    pub(crate) fn pend(&self, tag: u64) {
+        self.change(|known, generation| {
+            known.pending.insert(tag, generation);
+        });
+    }
+
+    /// What was before this place of the feed is not known, or no longer: entries from before it must ask.
+    pub(crate) fn begin(&self, at: Option<Position>) {
+        self.change(|known, generation| known.begin(at, generation));
+        self.applied.notify_waiters();
+    }
+
+    /// All bumps after `floor` that Redis knows, read in this epoch.
+    pub(crate) fn complete(&self, epoch: Epoch, floor: u64, bumps: &[(u64, u64)]) {
+        self.change(|known, generation| {
+            if known.epoch != Some(epoch) {
+                return;
+            }
+            for (tag, n) in bumps {
+                known.note(epoch, *tag, *n, generation);
+            }
+            known.complete_from = known.complete_from.min(floor);
+        });
+    }
+
+    /// Forgets bumps before `before`: entries from before the last of them must ask.
+    pub(crate) fn prune(&self, before: u64) {
+        let old = |bump: &Bump| bump.n < before;
+        if !self.read().bumped.values().any(old) {
+            return;
+        }
+        self.change(|known, _| {
+            let last = known
+                .bumped
+                .values()
+                .filter(|bump| old(bump))
+                .map(|bump| bump.n)
+                .max();
+            known.bumped.retain(|_, bump| !old(bump));
+            known.complete_from = known.complete_from.max(last.unwrap_or(0));
+        });
+    }
+
+    /// Resolves once the feed has applied `n` of this epoch, or another epoch began.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any time.
+    pub(crate) async fn until_applied(&self, epoch: Epoch, n: u64) {
+        loop {
+            let applied = self.applied.notified();
+            {
+                let known = self.read();
+                if known.epoch != Some(epoch) || known.applied >= n {
+                    return;
+                }
+            }
+            applied.await;
+        }
+    }
+
+    /// The epoch that the table is of.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.read().epoch
+    }
+
+    /// Tags that the table holds.
+    pub(crate) fn len(&self) -> usize {
+        self.read().bumped.len()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Known, u64)) {
+        let mut known = self.write();
+        let next = self.generation.load(Ordering::Relaxed) + 1;
+        change(&mut known, next);
+        // Table first, generation afterwards: see the head of this file.
+        self.generation.store(next, Ordering::Release);
+    }
+
+    // The table is whole after every step, so a panic elsewhere spoils nothing.
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn note(&mut self, epoch: Epoch, tag: u64, n: u64, generation: u64) {
+        if self.epoch != Some(epoch) {
+            return;
+        }
+        let bump = self.bumped.entry(tag).or_insert(Bump { n: 0, noted: 0 });
+        if n > bump.n {
+            *bump = Bump {
+                n,
+                noted: generation,
+            };
+        }
+        let slot = &mut self.slots[slot(tag)];
+        *slot = (*slot).max(n);
+    }
+
+    fn begin(&mut self, at: Option<Position>, generation: u64) {
+        let epoch = at.map(|at| at.epoch);
+        if self.epoch != epoch {
+            self.bumped.clear();
+            self.slots.fill(0);
+            self.begun = generation;
+        }
+        self.epoch = epoch;
+        self.applied = at.map_or(0, |at| at.n);
+        self.complete_from = self.applied;
+    }
+
+    fn is_bumped(&self, after: u64, mut tags: impl Iterator<Item = u64>) -> bool {
+        tags.any(|tag| {
+            self.slots[slot(tag)] > after
+                && self.bumped.get(&tag).is_some_and(|bump| bump.n > after)
+        })
+    }
+
+    /// Refused unless this node has loaded the entry after it was told.
+    fn is_pending(&self, place: Place, mut tags: impl Iterator<Item = u64>) -> bool {
+        !self.pending.is_empty()
+            && tags.any(|tag| {
+                self.pending
+                    .get(&tag)
+                    .is_some_and(|noted| place.generation < *noted)
+            })
+    }
+
+    /// For an entry without a place in the feed: whether this node was told of anything since its load began.
+    fn check_by_time(&self, place: Place, mut tags: impl Iterator<Item = u64>) -> Standing {
+        let told = tags.any(|tag| {
+            self.bumped
+                .get(&tag)
+                .is_some_and(|bump| bump.noted > place.generation)
+        });
+        if told || self.begun > place.generation {
+            Standing::Refused
+        } else {
+            Standing::Current
+        }
+    }
+}
+
+fn slot(tag: u64) -> usize {
+    tag as usize % SLOTS
+}
+
+/// A power of two: half a megabyte.
+const SLOTS: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch(7);
+    const TAG: u64 = 11;
+
+    fn table() -> TagTable {
+        let table = TagTable::new();
+        table.begin(Some(Position {
+            epoch: EPOCH,
+            n: 10,
+        }));
+        table
+    }
+
+    fn at(n: u64) -> Place {
+        Place {
+            position: Some(Position { epoch: EPOCH, n }),
+            generation: 0,
+        }
+    }
+
+    fn check(table: &TagTable, place: Place) -> Standing {
+        table.check(place, [TAG, 12].into_iter())
+    }
+
+    #[test]
+    fn an_entry_is_refused_once_one_of_its_tags_was_bumped_after_its_place() {
+        let table = table();
+        assert_eq!(check(&table, at(10)), Standing::Current);
+
+        table.applied(EPOCH, 99, 20);
+        assert_eq!(check(&table, at(10)), Standing::Current);
+        table.applied(EPOCH, TAG, 30);
+
+        assert_eq!(check(&table, at(29)), Standing::Refused);
+        assert_eq!(check(&table, at(30)), Standing::Current);
+    }
+
+    #[test]
+    fn a_tag_that_shares_a_slot_with_a_bumped_one_is_not_refused() {
+        let table = table();
+
+        table.applied(EPOCH, TAG + SLOTS as u64, 30);
+
+        assert_eq!(check(&table, at(10)), Standing::Current);
+    }
+
+    #[test]
+    fn an_entry_older_than_the_table_is_unknown_unless_it_is_refused() {
+        let table = table();
+
+        assert_eq!(check(&table, at(9)), Standing::Unknown);
+        table.applied(EPOCH, TAG, 30);
+        assert_eq!(check(&table, at(9)), Standing::Refused);
+    }
+
+    #[test]
+    fn an_entry_of_another_epoch_or_of_none_is_refused() {
+        let table = table();
+        table.begin(Some(Position {
+            epoch: Epoch(8),
+            n: 20,
+        }));
+        assert_eq!(check(&table, at(30)), Standing::Refused);
+
+        table.begin(None);
+        assert_eq!(check(&table, at(30)), Standing::Refused);
+        assert_eq!(table.place().position, None);
+    }
+
+    #[test]
+    fn a_gap_makes_older_entries_ask_and_what_redis_knows_makes_the_table_complete_again() {
+        let table = table();
+        table.begin(Some(Position {
+            epoch: EPOCH,
+            n: 50,
+        }));
+        assert_eq!(check(&table, at(20)), Standing::Unknown);
+
+        table.complete(EPOCH, 5, &[(TAG, 30)]);
+
+        assert_eq!(check(&table, at(29)), Standing::Refused);
+        assert_eq!(check(&table, at(31)), Standing::Current);
+        assert_eq!(check(&table, at(4)), Standing::Refused);
+        assert_eq!(table.check(at(4), [12].into_iter()), Standing::Unknown);
+    }
+
+    #[test]
+    fn what_this_node_bumped_does_not_move_its_place_on() {
+        // Other nodes' bumps of before may still be on their way: a load that begins now must not claim to know them.
+        let table = table();
+
+        table.bumped(EPOCH, TAG, 30, 0);
+
+        assert_eq!(table.place().position.unwrap().n, 10);
+        assert_eq!(check(&table, at(10)), Standing::Refused);
+    }
+
+    #[test]
+    fn a_pending_tag_refuses_whatever_was_not_loaded_after_it() {
+        let table = table();
+        let before = table.place();
+
+        table.pend(TAG);
+
+        let after = table.place();
+        assert_eq!(check(&table, before), Standing::Refused);
+        assert_eq!(check(&table, at(10)), Standing::Refused);
+        assert_eq!(check(&table, after), Standing::Current);
+        table.bumped(EPOCH, TAG, 20, 0);
+        assert_eq!(check(&table, before), Standing::Refused, "it still waits");
+        table.bumped(EPOCH, TAG, 30, table.generation());
+        assert_eq!(check(&table, after), Standing::Refused);
+        assert_eq!(check(&table, at(30)), Standing::Current);
+    }
+
+    #[test]
+    fn an_entry_without_a_place_is_refused_by_what_this_node_was_told_since() {
+        let table = table();
+        let alone = || Place {
+            position: None,
+            ..table.place()
+        };
+        let first = alone();
+        table.applied(EPOCH, 99, 20);
+        assert_eq!(check(&table, first), Standing::Current);
+        table.applied(EPOCH, TAG, 30);
+
+        assert_eq!(check(&table, first), Standing::Refused);
+        let second = alone();
+        assert_eq!(check(&table, second), Standing::Current);
+        table.begin(None);
+        assert_eq!(check(&table, second), Standing::Refused);
+    }
+
+    #[test]
+    fn pruned_bumps_are_forgotten_and_older_entries_ask() {
+        let table = table();
+        table.applied(EPOCH, TAG, 30);
+        table.applied(EPOCH, 99, 40);
+
+        table.prune(40);
+
+        assert_eq!(table.len(), 1);
+        assert_eq!(check(&table, at(29)), Standing::Unknown);
+        assert_eq!(check(&table, at(30)), Standing::Current);
+    }
+
+    /// A node invalidated a tag just after Redis was wiped: the answer came before the feed told of the new epoch, and
+    /// what the node held of the old one still passed.
+    #[test]
+    fn a_bump_in_an_epoch_that_the_feed_has_not_told_of_refuses_everything() {
+        let table = table();
+
+        table.bumped(Epoch(8), TAG, 5, 0);
+
+        assert_eq!(check(&table, at(10)), Standing::Refused);
+        assert_eq!(table.epoch(), None);
+    }
+
+    #[test]
+    fn each_change_is_seen_in_the_generation() {
+        let table = table();
+        let changes: [&dyn Fn(); 4] = [
+            &|| table.applied(EPOCH, 1, 60),
+            &|| table.bumped(EPOCH, 2, 70, 0),
+            &|| table.pend(3),
+            &|| table.begin(None),
+        ];
+        for change in changes {
+            let before = table.generation();
+            change();
+            assert!(table.generation() > before);
+        }
+    }
+}
