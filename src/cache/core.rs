@@ -10,7 +10,7 @@ use crate::{
     feed::{Listener, Proof},
     load::{
         Acquired, Flight, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, Started, acquire,
-        give_back, note_read, panic_message, run, waits_for,
+        give_back, loader, note_read, panic_message, run, waits_for,
     },
     local::Ticket,
     model::{Address, CacheKey, EntityName, Entry, RenderedKey, StoreVersion},
@@ -171,8 +171,8 @@ impl<V: Send + Sync + 'static> Core<V> {
                 return Err(error);
             }
         };
-        let loader = match catch_unwind(AssertUnwindSafe(load)) {
-            Ok(loader) => loader,
+        let load = match catch_unwind(AssertUnwindSafe(load)) {
+            Ok(load) => loader(load),
             Err(panic) => {
                 let error = Error::panicked(panic_message(&*panic));
                 give_back(&self.shelf, at, &grant).await;
@@ -186,7 +186,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             at.clone(),
             permit,
             grant,
-            loader,
+            load,
         ));
         match flight.answer().await {
             Some(answer) => self.shared(at, answer),

@@ -87,7 +87,8 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         let key = self.core.render(key);
         let found = match self.core.local(&key) {
             Some(found) => Some(found),
-            None => self.core.find(&self.core.shelf.address(key)).await,
+            // On the heap, so that a hit need not carry the room for a miss.
+            None => Box::pin(self.core.find(&self.core.shelf.address(key))).await,
         };
         found.map(Found::into_result).transpose()
     }
@@ -121,7 +122,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         }
         let at = self.core.shelf.address(rendered);
         let load = || load(LoadContext::new(key.to_owned()));
-        self.core.fly(&at, load).await?.into_result()
+        Box::pin(self.core.fly(&at, load)).await?.into_result()
     }
 
     /// Tells Redis and every node that the value of `key` has changed. Call it after the commit.

@@ -56,7 +56,7 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
         let at = core.pinned(key, self.version);
         let found = match core.local(&at.key) {
             Some(found) => Some(found),
-            None => core.find(&at).await,
+            None => Box::pin(core.find(&at)).await,
         };
         found.map(Found::into_result).transpose()
     }
@@ -87,7 +87,7 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
             return found.into_result();
         }
         let load = || load(LoadContext::new(key.to_owned()));
-        core.fly(&at, load).await?.into_result()
+        Box::pin(core.fly(&at, load)).await?.into_result()
     }
 }
 

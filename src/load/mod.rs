@@ -20,6 +20,6 @@ pub(crate) use self::{
     flight::{Flight, Flights, Joinable, Permit, Role, Started},
     lease::{Acquired, acquire},
     nested::note_read,
-    run::{Grant, give_back, message as panic_message, run},
+    run::{Grant, give_back, loader, message as panic_message, run},
     shelf::{Origin, Shelf},
 };

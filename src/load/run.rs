@@ -19,7 +19,7 @@ use crate::{
     remote::{Fill, Filled},
 };
 use futures_util::FutureExt;
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 use tokio::task::JoinHandle;
 
 /// The right to load, and what the value will be worth.
@@ -30,29 +30,37 @@ pub(crate) enum Grant {
     Alone(Ticket),
 }
 
+/// A loader's future with its conversions, on the heap: a nested load would put all of it on the stack, several times.
+pub(crate) type Loader<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, Error>> + Send>>;
+
+/// Boxes a loader. The conversions are the user's too: a panic in one must not end the task that runs it.
+pub(crate) fn loader<V, R, E>(
+    load: impl Future<Output = Result<R, E>> + Send + 'static,
+) -> Loader<V>
+where
+    R: Into<Loaded<V>>,
+    E: Into<BoxError>,
+{
+    Box::pin(async move {
+        match load.await {
+            Ok(loaded) => Ok(loaded.into()),
+            Err(error) => Err(Error::from_loader(error.into())),
+        }
+    })
+}
+
 /// Runs the loader, fills both tiers and answers everybody who waits.
-pub(crate) async fn run<V, R, E>(
+pub(crate) async fn run<V: Send + Sync + 'static>(
     shelf: Arc<Shelf<V>>,
     at: Address,
     permit: Permit<V>,
     grant: Grant,
-    loader: impl Future<Output = Result<R, E>> + Send,
-) where
-    V: Send + Sync + 'static,
-    R: Into<Loaded<V>>,
-    E: Into<BoxError>,
-{
+    loader: Loader<V>,
+) {
     let _kept = keep_lease(&shelf, &at, &permit, &grant);
     let _held = hold_lease(&shelf, &at, &permit, &grant);
     let began = shelf.clock.now();
     shelf.observer.note(Decision::Load);
-    // The conversions are the user's too: a panic in one must not end this task.
-    let loader = async move {
-        match loader.await {
-            Ok(loaded) => Ok(loaded.into()),
-            Err(error) => Err(Error::from_loader(error.into())),
-        }
-    };
     let reads = Reads::new(&shelf.remote);
     let loader = circle::within(permit.flight().number(), reads.of(loader));
     let answer = match AssertUnwindSafe(loader).catch_unwind().await {

@@ -18,4 +18,6 @@ mod shutdowns;
 #[cfg(feature = "proof")]
 mod steps;
 #[cfg(feature = "proof")]
+mod tags;
+#[cfg(feature = "proof")]
 mod truth;

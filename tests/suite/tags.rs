@@ -1,0 +1,10 @@
+//! Tags, clears, absences, nested loads, ordered and pinned versions: what makes a value old beside its own key.
+
+mod absences;
+mod labelled;
+mod many;
+mod nested;
+mod ordered;
+mod outages;
+mod values;
+mod wipes;
