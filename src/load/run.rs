@@ -149,9 +149,9 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         };
         let (generation, place) = self.origin_of(&leased).await;
         let Some(position) = place.position else {
-            // Nobody could judge its tags.
+            // Redis was wiped a moment ago: until the tag feed begins anew, nobody could judge its tags.
             release(self.shelf, self.at, &leased).await;
-            return self.keep_unproven(draft, leased.ticket);
+            return self.unkept(draft, place);
         };
         if !self.are_shown_current(inherited).await {
             release(self.shelf, self.at, &leased).await;
