@@ -41,6 +41,16 @@ struct Collected {
     shortest: Option<Deadline>,
 }
 
+/// One read, as a scope is told of it.
+pub(crate) struct Read<'a> {
+    pub(crate) entity: EntityName,
+    pub(crate) tags: &'a [Tag],
+    pub(crate) visibility: Visibility,
+    /// The end of its life, in ms of this clock.
+    pub(crate) deadline: u64,
+    pub(crate) clock: &'a Arc<dyn Clock>,
+}
+
 /// The end of a value's life on the clock of its `Tiers`.
 struct Deadline {
     clock: Arc<dyn Clock>,
@@ -87,36 +97,28 @@ impl RequestScope {
         }
     }
 
-    /// Records a read in the current scope, if there is one.
-    pub(crate) fn record(
-        name: impl FnOnce() -> EntityName,
-        tags: &[Tag],
-        visibility: Visibility,
-        clock: &Arc<dyn Clock>,
-        deadline: u64,
-    ) {
+    /// Records a read in the current scope, if there is one. Where there is none, nothing of the entry is looked at:
+    /// that would cost a hit another cache line.
+    pub(crate) fn record<'a>(read: impl FnOnce() -> Read<'a>) {
         // No scope is the common case outside of requests, and no error.
-        let _ = CURRENT.try_with(|scope| {
-            let clock = Arc::clone(clock);
-            let deadline = Deadline {
-                clock,
-                at: deadline,
-            };
-            scope.add(name(), tags, visibility, deadline);
-        });
+        let _ = CURRENT.try_with(|scope| scope.add(read()));
     }
 
-    fn add(&self, entity: EntityName, tags: &[Tag], visibility: Visibility, deadline: Deadline) {
+    fn add(&self, read: Read<'_>) {
         let mut collected = self.lock();
-        if collected.known.insert(entity.clone()) {
-            collected.entities.push(entity);
+        if collected.known.insert(read.entity.clone()) {
+            collected.entities.push(read.entity);
         }
-        for tag in tags {
+        for tag in read.tags {
             if !collected.tags.contains(tag) {
                 collected.tags.insert(tag.clone());
             }
         }
-        collected.visibility = collected.visibility.max(visibility);
+        collected.visibility = collected.visibility.max(read.visibility);
+        let deadline = Deadline {
+            clock: Arc::clone(read.clock),
+            at: read.deadline,
+        };
         let shortest = collected.shortest.as_ref().map(Deadline::remaining);
         if shortest.is_none_or(|shortest| deadline.remaining() < shortest) {
             collected.shortest = Some(deadline);
@@ -182,13 +184,14 @@ mod tests {
 
     fn read(key: &str, clock: &ManualClock, remaining: u64) {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        RequestScope::record(
-            || EntityName::new("product", key),
-            &[Tag::new("lamps"), Tag::new(key)],
-            Visibility::Public,
-            &shared,
-            millis(clock.now()) + remaining,
-        );
+        let tags = [Tag::new("lamps"), Tag::new(key)];
+        RequestScope::record(|| Read {
+            entity: EntityName::new("product", key),
+            tags: &tags,
+            visibility: Visibility::Public,
+            deadline: millis(clock.now()) + remaining,
+            clock: &shared,
+        });
     }
 
     #[tokio::test]

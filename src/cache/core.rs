@@ -17,7 +17,7 @@ use crate::{
     observe::Decision,
     outcome::Outcome,
     remote::{Discard, RemoteError},
-    scope::RequestScope,
+    scope::{Read, RequestScope},
     tags::Standing,
 };
 use std::{
@@ -394,14 +394,13 @@ impl<V: Send + Sync + 'static> Core<V> {
     /// What does not exist may begin to at any time: a page that shows so lives as long as that is remembered.
     fn record(&self, key: &RenderedKey, found: &Found<V>) {
         let entry = &found.entry;
-        let name = || EntityName::new(self.shelf.name.as_str(), key.as_str());
-        RequestScope::record(
-            name,
-            entry.tags(),
-            entry.visibility,
-            &self.shelf.clock,
-            entry.lifetime.deadline,
-        );
+        RequestScope::record(|| Read {
+            entity: EntityName::new(self.shelf.name.as_str(), key.as_str()),
+            tags: entry.tags(),
+            visibility: entry.visibility,
+            deadline: entry.lifetime.deadline,
+            clock: &self.shelf.clock,
+        });
         let at = || self.shelf.address(key.clone());
         note_read(at, found, &self.shelf.remote, &self.shelf.clock);
     }
