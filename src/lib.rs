@@ -69,6 +69,10 @@ mod remote;
 mod scope;
 mod tiers;
 
+#[cfg(feature = "messagepack")]
+pub use self::codec::MessagePack;
+#[cfg(feature = "postcard")]
+pub use self::codec::Postcard;
 #[cfg(feature = "proof")]
 #[doc(hidden)]
 pub use self::tiers::Protection;

@@ -140,8 +140,10 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                         self.shelf
                             .unstored(self.at, value, Some(generation), lifetime),
                     );
-                self.shelf
-                    .put(self.at.id, &entry, leased.ticket, self.began);
+                if !error.is_too_large() && self.shelf.fits(self.at, &entry) {
+                    self.shelf
+                        .put(self.at.id, &entry, leased.ticket, self.began);
+                }
                 entry
             }
         }
@@ -192,7 +194,11 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             deadline: self.began + ttl,
         };
         let entry = Arc::new(self.shelf.unstored(self.at, value, None, lifetime));
-        self.shelf.put_unproven(self.at.id, &entry, ticket);
+        if self.shelf.fits(self.at, &entry) {
+            self.shelf.put_unproven(self.at.id, &entry, ticket);
+        } else {
+            self.shelf.tell_of_too_large();
+        }
         entry
     }
 

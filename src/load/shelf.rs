@@ -2,11 +2,11 @@
 
 use super::Circles;
 use crate::{
-    codec::{self, EncodeError, ValueCodec},
+    codec::{self, EncodeError, Limits, ValueCodec},
     local::{Local, Ticket},
     model::{
-        Address, CacheName, Clock, EntityId, Entry, Epoch, Generation, Lifetime, Policy,
-        RenderedKey, ServerTime, Version, millis,
+        Address, CacheName, Clock, EntityId, Entry, Epoch, Generation, Labels, Lifetime, Policy,
+        Position, RenderedKey, ServerTime, Version, Visibility, millis,
     },
     observe::{Decision, Observer},
     remote::{LARGE, Remote, Snapshot},
@@ -22,6 +22,7 @@ pub(crate) struct Shelf<V> {
     pub(crate) policy: Policy,
     pub(crate) schema: u64,
     pub(crate) codec: Box<dyn ValueCodec<V>>,
+    pub(crate) limits: Limits,
     /// Bytes of a value that could not be encoded, for the local capacity.
     pub(crate) weigh: fn(&V) -> Option<usize>,
     pub(crate) local: Local<V>,
@@ -36,6 +37,8 @@ pub(crate) struct Shelf<V> {
     pub(crate) large: AtomicBool,
     /// Whether the log has told of a value that cannot be stored.
     pub(crate) told: AtomicBool,
+    /// Whether the log has told of a value that is too large.
+    pub(crate) told_large: AtomicBool,
     /// Always true, but in tests that prove what the check of a fill is good for.
     pub(crate) guarded: bool,
     pub(crate) buckets: u16,
@@ -81,8 +84,8 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     pub(crate) fn unpack(&self, at: &Address, bytes: &[u8]) -> Result<Option<Arc<Entry<V>>>, ()> {
         // Truncation is meant: the whole fingerprint stands in the key.
         let expected = codec::Expected {
-            codec: self.codec.id(),
             schema: self.schema as u32,
+            max_value_bytes: self.limits.max_value_bytes,
         };
         let opened = match codec::open(bytes, at.key.bytes(), expected) {
             Ok(opened) => opened,
@@ -95,8 +98,10 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         if lifetime.is_over(now) {
             return Ok(None);
         }
-        let Ok(value) = self.codec.decode(opened.body) else {
-            return self.bad(at, "undecodable");
+        let value = match self.codec.decode(opened.header.codec, &opened.body) {
+            Ok(value) => value,
+            Err(error) if error.is_other_codec() => return self.bad(at, "other_codec"),
+            Err(_) => return self.bad(at, "undecodable"),
         };
         let generation = Generation {
             epoch: Epoch(opened.header.epoch),
@@ -126,10 +131,22 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             birth,
             deadline,
             load_micros,
+            position: Position {
+                epoch: Epoch(0),
+                n: 0,
+            },
+            absent: false,
+            visibility: Visibility::Public,
         };
-        let sealed = codec::seal(&header, at.key.bytes(), at.key.is_long(), |out| {
-            self.codec.encode(value, out)
-        })?;
+        let envelope = codec::Envelope {
+            header,
+            key: at.key.bytes(),
+            echo: at.key.is_long(),
+            labels: &Labels::default(),
+            limits: self.limits,
+        };
+        let sealed =
+            envelope.seal(|out| self.codec.encode(value, self.limits.max_value_bytes, out))?;
         self.note_size(sealed.bytes.len());
         Ok(Sealed {
             bytes: sealed.bytes,
@@ -205,14 +222,39 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         entry
     }
 
+    /// Whether a value that stays in this process is not longer than one that Redis would take.
+    pub(crate) fn fits(&self, at: &Address, entry: &Entry<V>) -> bool {
+        entry.weight <= weight(at, self.limits.max_value_bytes)
+    }
+
+    /// Says once per cache that some value is kept nowhere, and what could be done.
+    pub(crate) fn tell_of_too_large(&self) {
+        self.observer.note(Decision::TooLarge);
+        if !self.told_large.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                cache = self.name.as_str(),
+                max_value_bytes = self.limits.max_value_bytes,
+                ways_out = "cache a part of it, or parts under keys of their own, or raise `max_value_bytes`",
+                "a value of this cache is too large to be kept"
+            );
+        }
+    }
+
     /// Says once per cache that its values do not reach Redis, and how they could.
     pub(crate) fn tell_of_unstorable(&self, error: &EncodeError) {
+        if error.is_too_large() {
+            return self.tell_of_too_large();
+        }
         self.observer.note(Decision::NotStored);
         if !self.told.swap(true, Ordering::Relaxed) {
             let ways_out = if error.is_skipped_field() {
                 "remove `skip_serializing_if` from the type, or choose a codec that writes field names"
             } else if error.is_irreversible() {
                 "write and read the same fields, or choose a codec that writes field names"
+            } else if error.is_too_nested() {
+                "keep what is nested under keys of its own, or choose another codec"
+            } else if error.is_too_many_labels() {
+                "name fewer tags: a tag is for many values, not a value for many tags"
             } else {
                 "choose another type or another codec"
             };

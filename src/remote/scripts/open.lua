@@ -17,7 +17,7 @@ end
 -- The value again, in the same step as the lease: the leader before may just have filled it.
 if ARGV[6] ~= '1' then
   local value = redis.call('GET', KEYS[5])
-  if value and #value >= 48 and decimal(struct.unpack('>I8', value, 9)) == c.epoch and struct.unpack('>I8', value, 17) == version then
+  if value and #value >= 64 and decimal(struct.unpack('>I8', value, 9)) == c.epoch and struct.unpack('>I8', value, 17) == version then
     return {'H', now_ms, control_text(c), decimal(version), value}
   end
 else
