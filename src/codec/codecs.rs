@@ -208,6 +208,7 @@ pub(super) fn unpanicked<T>(call: impl FnOnce() -> T) -> Option<T> {
 mod tests {
     use super::*;
     use crate::codec::Bincode;
+    use crate::codec::samples::Lists;
 
     struct Json;
 
@@ -310,6 +311,31 @@ mod tests {
             .unwrap_err();
 
         assert!(error.is_irreversible(), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_read_back_is_refused_in_any_codec() {
+        #[derive(Serialize, serde::Deserialize)]
+        struct Secretive {
+            #[serde(skip_serializing)]
+            secret: u8,
+        }
+
+        let error = Of(Json).encode(&Secretive { secret: 7 }, 100, &mut Vec::new());
+
+        assert!(error.unwrap_err().is_irreversible());
+    }
+
+    #[test]
+    fn a_value_nested_deeper_than_its_codec_reads_is_refused_as_such() {
+        let mut lists = Lists(Vec::new());
+        for _ in 0..LEVELS {
+            lists = Lists(vec![lists]);
+        }
+
+        let error = Of(Bincode).encode(&lists, 1 << 20, &mut Vec::new());
+
+        assert!(error.unwrap_err().is_too_nested());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::codec::{Codec, MAX_BODY};
 
 /// A list of lists.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Lists(Vec<Self>);
+pub(super) struct Lists(pub(super) Vec<Self>);
 
 /// A variant in a variant.
 #[derive(Debug, Serialize, Deserialize)]
