@@ -321,9 +321,11 @@ mod tests {
             secret: u8,
         }
 
-        let error = Of(Json).encode(&Secretive { secret: 7 }, 100, &mut Vec::new());
+        let value = Secretive { secret: 7 };
 
-        assert!(error.unwrap_err().is_irreversible());
+        let error = Of(Json).encode(&value, 100, &mut Vec::new()).unwrap_err();
+
+        assert!(error.is_irreversible(), "{}: {error}", value.secret);
     }
 
     #[test]

@@ -103,6 +103,39 @@ mod tests {
     }
 
     #[test]
+    fn types_that_describe_themselves_while_they_are_read_come_back() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        enum Event {
+            Sold { product: u64 },
+        }
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(untagged)]
+        enum Id {
+            Number(u64),
+            Text(String),
+        }
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Row {
+            event: Event,
+            ids: Vec<Id>,
+            #[serde(flatten)]
+            rest: std::collections::BTreeMap<String, serde_json::Value>,
+        }
+        let more = serde_json::json!({"a": [1, null, -0.5], "b": "lamp"});
+        let row = Row {
+            event: Event::Sold { product: 42 },
+            ids: vec![Id::Number(1), Id::Text("two".to_owned())],
+            rest: [("more".to_owned(), more)].into(),
+        };
+        let mut bytes = Vec::new();
+
+        MessagePack.encode(&row, &mut bytes).unwrap();
+
+        assert_eq!(MessagePack.decode::<Row>(&bytes).unwrap(), row);
+    }
+
+    #[test]
     fn a_length_that_the_bytes_cannot_fill_is_refused() {
         // Text, bytes, a list and a map of 2^32 - 1 each, and four bytes.
         for marker in [0xdb, 0xc6, 0xdd, 0xdf] {
