@@ -161,4 +161,4 @@ async fn timed<F: Future<Output = ()> + Send + 'static>(
 }
 
 /// Our header's length: the baseline carries as many bytes.
-const ENVELOPE: usize = 48;
+const ENVELOPE: usize = 64;

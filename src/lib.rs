@@ -70,6 +70,10 @@ mod scope;
 mod tags;
 mod tiers;
 
+#[cfg(feature = "messagepack")]
+pub use self::codec::MessagePack;
+#[cfg(feature = "postcard")]
+pub use self::codec::Postcard;
 #[cfg(feature = "proof")]
 #[doc(hidden)]
 pub use self::tiers::Protection;

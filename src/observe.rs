@@ -71,6 +71,8 @@ decisions! {
     BadPayload bad_payloads,
     /// Values that could not be encoded and stayed in this process.
     NotStored not_stored,
+    /// Values longer than their cache takes: answered, and kept nowhere.
+    TooLarge too_large,
     /// Calls to Redis that failed or were not answered in time.
     RemoteError remote_errors,
     /// Invalidations acknowledged by Redis.

@@ -2,7 +2,7 @@
 
 use crate::{
     cache::{TieredCache, finish},
-    codec::{Bincode, Codec, Of, ValueCodec, encoded_len},
+    codec::{Bincode, Codec, Limits, Of, ValueCodec, encoded_len},
     engine::{Engine, Parts, Protections},
     error::Error,
     feed::Ready,
@@ -86,6 +86,7 @@ impl Tiers {
             policy,
             schema: None,
             codec: Box::new(Of(Bincode)),
+            limits: Limits::default(),
             weigh: encoded_len::<V>,
             keys: PhantomData,
         }
@@ -348,6 +349,7 @@ pub struct CacheBuilder<K, V> {
     policy: Policy,
     schema: Option<u32>,
     codec: Box<dyn ValueCodec<V>>,
+    limits: Limits,
     weigh: fn(&V) -> Option<usize>,
     keys: PhantomData<fn() -> K>,
 }
@@ -365,9 +367,23 @@ where
         self
     }
 
-    /// Writes and reads values by this codec. Default: [`Bincode`].
+    /// Writes values by this codec, and reads what it or any built-in one wrote. Default: [`Bincode`].
     pub fn codec(mut self, codec: impl Codec) -> Self {
         self.codec = Box::new(Of(codec));
+        self
+    }
+
+    /// Compresses encoded values longer than this (lz4) where that saves at least 15 %; `usize::MAX`: none. Values are
+    /// read either way. Default: 1 KiB.
+    pub fn compress_above(mut self, bytes: usize) -> Self {
+        self.limits.compress_above = bytes;
+        self
+    }
+
+    /// The longest encoded value, before compression: 1 byte to 16 MiB. A longer one is answered to those who wait for
+    /// it and kept nowhere, and none is accepted from Redis; so it should be the same on every node. Default: 1 MiB.
+    pub fn max_value_bytes(mut self, bytes: usize) -> Self {
+        self.limits.max_value_bytes = bytes;
         self
     }
 
@@ -379,6 +395,7 @@ where
         self.engine.check_open()?;
         let name = Arc::new(CacheName::new(&self.name)?);
         let policy = self.policy.checked()?;
+        let limits = self.limits.checked()?;
         let schema = self.fingerprint()?;
         let engine = &self.engine;
         let guarded = engine.protections.stale_fill;
@@ -391,6 +408,7 @@ where
             policy,
             schema,
             codec: self.codec,
+            limits,
             weigh: self.weigh,
             local: Local::new(
                 policy.local_capacity,
@@ -408,6 +426,7 @@ where
             circles: Arc::clone(&engine.circles),
             large: false.into(),
             told: false.into(),
+            told_large: false.into(),
             guarded,
             buckets: engine.layout.buckets(),
         };

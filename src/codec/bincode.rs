@@ -1,7 +1,8 @@
 //! bincode 2, the default codec: compact, quick, positional.
 //!
 //! Decoding always has a limit: without one, eight changed bytes make it ask for 8e18 bytes and
-//! the process aborts. Bytes left over behind the value are refused, too.
+//! the process aborts. Bytes left over behind the value are refused, too, and so is a value that is
+//! nested too deeply.
 //!
 //! What `encode` accepts, `decode` accepts: bincode counts an integer with its full width however
 //! few bytes it takes, up to 16 times its size, so decoding may claim 16 times the largest body.
@@ -12,20 +13,22 @@ use bincode::error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Codec, DecodeError, EncodeError};
+use crate::codec::appender::{Appender, Full};
+use crate::codec::bounded::Bounds;
+use crate::codec::{Codec, DecodeError, EncodeError, MAX_BODY};
 
 /// The default codec: bincode 2 in its standard configuration.
 ///
 /// It writes no field names, so each change of a type is a new schema, and a value that leaves a
 /// field out (`#[serde(skip_serializing_if)]`) is served but not stored. Types that describe
 /// themselves only while they are read (`serde_json::Value`, `#[serde(flatten, untagged, tag)]`)
-/// need another codec. The largest value is 16 MiB.
+/// need another codec, as do values nested deeper than 128 levels. The largest value is 16 MiB.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bincode;
 
 impl Codec for Bincode {
     fn id(&self) -> u8 {
-        1
+        ID
     }
 
     fn is_human_readable(&self) -> bool {
@@ -41,25 +44,34 @@ impl Codec for Bincode {
         value: &V,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let end = out.len().saturating_add(MAX_BODY);
-        bincode::serde::encode_into_writer(value, Appender { out, end }, LENIENT).map_err(|error| {
-            match error {
-                // Only a writer that is full reports this, and ours is full at the limit.
-                error::EncodeError::UnexpectedEnd => EncodeError::too_large(MAX_BODY),
-                error => EncodeError::new(error),
-            }
-        })
+        self.encode_within(value, MAX_BODY, out)
+    }
+
+    fn encode_within<V: Serialize + ?Sized>(
+        &self,
+        value: &V,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let mut appender = Appender::new(out, limit.min(MAX_BODY));
+        bincode::serde::encode_into_writer(value, &mut appender, LENIENT)
+            .map_err(|error| appender.error(error))
     }
 
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, DecodeError> {
         if bytes.len() > MAX_BODY {
             return Err(DecodeError::too_large(MAX_BODY));
         }
+        let bounds = Bounds::of(bytes);
         let (value, read) =
-            bincode::serde::decode_from_slice(bytes, LIMITED).map_err(|error| match error {
-                error::DecodeError::LimitExceeded => DecodeError::too_large(MAX_CLAIM),
-                error => DecodeError::new(error),
-            })?;
+            bincode::serde::seed_decode_from_slice(bounds.seed::<V>(), bytes, LIMITED).map_err(
+                |error| {
+                    bounds.error(|| match error {
+                        error::DecodeError::LimitExceeded => DecodeError::too_large(MAX_CLAIM),
+                        error => DecodeError::new(error),
+                    })
+                },
+            )?;
         match bytes.len() - read {
             0 => Ok(value),
             left => Err(DecodeError::left_over(left)),
@@ -67,22 +79,14 @@ impl Codec for Bincode {
     }
 }
 
-/// Appends to a vector up to a length.
-struct Appender<'a> {
-    out: &'a mut Vec<u8>,
-    end: usize,
-}
-
 impl Writer for Appender<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), error::EncodeError> {
-        if bytes.len() > self.end - self.out.len() {
-            return Err(error::EncodeError::UnexpectedEnd);
-        }
-        self.out.extend_from_slice(bytes);
-        Ok(())
+        self.append(bytes)
+            .map_err(|Full| error::EncodeError::UnexpectedEnd)
     }
 }
 
+pub(super) const ID: u8 = 1;
 /// The format itself; only decoding looks at a limit.
 pub(super) const LENIENT: Configuration = bincode::config::standard();
 const LIMITED: Configuration<
@@ -91,12 +95,12 @@ const LIMITED: Configuration<
     Limit<MAX_CLAIM>,
 > = LENIENT.with_limit::<MAX_CLAIM>();
 
-const MAX_BODY: usize = 16 << 20;
 const MAX_CLAIM: usize = 16 * MAX_BODY;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::samples;
 
     fn encoded<V: Serialize>(value: &V) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -117,12 +121,7 @@ mod tests {
 
     #[test]
     fn left_over_bytes_are_refused() {
-        let mut bytes = encoded(&"lamp");
-        bytes.push(0);
-
-        let error = Bincode.decode::<String>(&bytes).unwrap_err();
-
-        assert_eq!(error.to_string(), "1 bytes are left over behind the value");
+        samples::lengthen(&Bincode);
     }
 
     /// A list of that many ones, which takes no memory.
@@ -172,27 +171,16 @@ mod tests {
 
     #[test]
     fn a_value_over_the_limit_is_refused_whatever_stands_before_it() {
-        let value = "x".repeat(MAX_BODY);
-        let mut out = vec![0; 48];
-
-        let error = Bincode.encode(&value, &mut out).unwrap_err();
-
-        assert!(error.is_too_large());
+        samples::exceed(&Bincode);
     }
 
     #[test]
     fn twenty_thousand_mutations_neither_panic_nor_abort() {
-        let bytes = encoded(&vec![("lamp".to_owned(), Some(7_u64)); 20]);
-        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        samples::mutate(&Bincode);
+    }
 
-        for _ in 0..20_000 {
-            let mut mutated = bytes.clone();
-            for _ in 0..3 {
-                random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
-                let at = (random >> 33) as usize % mutated.len();
-                mutated[at] = (random >> 24) as u8;
-            }
-            let _ = Bincode.decode::<Vec<(String, Option<u64>)>>(&mutated);
-        }
+    #[test]
+    fn a_million_nested_lists_do_not_overflow_the_stack() {
+        samples::nest(&Bincode, &[1; 1_000_000]);
     }
 }

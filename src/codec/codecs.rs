@@ -8,13 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codec::bounded::LEVELS;
+use crate::codec::built_in;
 use crate::codec::positional::guarded;
 use crate::codec::{DecodeError, EncodeError, SchemaError, fingerprint};
 
 /// Turns values into bytes and back.
 ///
 /// The bytes go into an envelope with a checksum, the fingerprint of the value type and [`id`](Codec::id),
-/// so `decode` is only ever handed what the same codec wrote for the same type.
+/// so `decode` is only ever handed what the same codec wrote for the same type. What a built-in codec wrote is read
+/// by that one, unless [`is_human_readable`](Codec::is_human_readable).
 ///
 /// # Examples
 ///
@@ -66,7 +69,8 @@ pub trait Codec: Send + Sync + 'static {
     ///
     /// Serde does not tell of `skip_serializing` or `skip_deserializing` without the other, nor of
     /// `skip_serializing_if` in a tuple struct or tuple variant. So what such a codec has written is read and written
-    /// once more before it is stored, and refused if that fails or has another length.
+    /// once more before it is stored, and refused if that fails or has another length. What any other codec has written
+    /// is read once, and refused if that fails.
     fn is_positional(&self) -> bool;
 
     /// Appends the encoded value to `out`, which is not empty: what stands in it already must stay.
@@ -78,6 +82,26 @@ pub trait Codec: Send + Sync + 'static {
         value: &V,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError>;
+
+    /// [`encode`](Codec::encode) that fails if it would append more than `limit` bytes; the caches call this one.
+    ///
+    /// Default: encodes the whole value and looks at the length then. A codec that can stop early does better.
+    ///
+    /// # Errors
+    /// As `encode`; with [`EncodeError::too_large`] beyond the limit.
+    fn encode_within<V: Serialize + ?Sized>(
+        &self,
+        value: &V,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let start = out.len();
+        self.encode(value, out)?;
+        if out.len().saturating_sub(start) > limit {
+            return Err(EncodeError::too_large(limit));
+        }
+        Ok(())
+    }
 
     /// Reads the value back from exactly the bytes that `encode` appended.
     ///
@@ -92,10 +116,10 @@ pub(crate) trait ValueCodec<V>: Send + Sync {
     /// See [`Codec::id`].
     fn id(&self) -> u8;
 
-    /// Appends `value` to `out`; refuses what a positional codec would read wrongly.
-    fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+    /// Appends `value` to `out`, in at most `limit` bytes; refuses what would not be read back, or wrongly.
+    fn encode(&self, value: &V, limit: usize, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// See [`Codec::decode`].
+    /// Reads what the codec of this id wrote: this one or, if it asks for the same form, any built-in one.
     fn decode(&self, id: u8, bytes: &[u8]) -> Result<V, DecodeError>;
 
     /// The fingerprint of `V` in the form that this codec asks for.
@@ -114,24 +138,31 @@ where
         self.0.id()
     }
 
-    fn encode(&self, value: &V, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn encode(&self, value: &V, limit: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let start = out.len();
         let encode = || {
-            if !self.0.is_positional() {
-                return self.0.encode(value, out);
+            if self.0.is_positional() {
+                guarded(value, |value| self.0.encode_within(value, limit, out))?;
+            } else {
+                self.0.encode_within(value, limit, out)?;
             }
-            let start = out.len();
-            guarded(value, |value| self.0.encode(value, out))?;
-            self.check_reversible::<V>(&out[start..])
+            self.check_reversible::<V>(out.get(start..).unwrap_or_default())
         };
         unpanicked(encode).unwrap_or_else(|| Err(EncodeError::new("its `Serialize` panicked")))
     }
 
     fn decode(&self, id: u8, bytes: &[u8]) -> Result<V, DecodeError> {
-        if id != self.0.id() {
-            return Err(DecodeError::new("another codec"));
-        }
-        unpanicked(|| self.0.decode(bytes))
-            .unwrap_or_else(|| Err(DecodeError::new("its `Deserialize` panicked")))
+        let decode = || {
+            if id == self.0.id() {
+                return self.0.decode(bytes);
+            }
+            // Another form would be read wrongly, or not at all; and the fingerprint is that of this codec's form.
+            let built_in = (!self.0.is_human_readable()).then(|| built_in::decode(id, bytes));
+            built_in
+                .flatten()
+                .unwrap_or_else(|| Err(DecodeError::other_codec(id)))
+        };
+        unpanicked(decode).unwrap_or_else(|| Err(DecodeError::new("its `Deserialize` panicked")))
     }
 
     fn fingerprint(&self) -> Result<u64, SchemaError> {
@@ -140,23 +171,29 @@ where
 }
 
 impl<C: Codec> Of<C> {
-    /// Serde does not tell of every field that is left out (`skip_serializing` alone, a tuple struct's
-    /// `skip_serializing_if`), but what moved up in its place nearly never has the same length when it is written again.
+    /// What nobody can read is not worth storing. And serde does not tell of every field that is left out
+    /// (`skip_serializing` alone, a tuple struct's `skip_serializing_if`), but what moved up in its place nearly never
+    /// has the same length when it is written again.
     ///
     /// It costs a decoding for each value that is stored, which was loaded just before.
     fn check_reversible<V: Serialize + DeserializeOwned>(
         &self,
         body: &[u8],
     ) -> Result<(), EncodeError> {
+        let value = self.0.decode::<V>(body).map_err(|error| {
+            if error.is_too_nested() {
+                EncodeError::too_nested(LEVELS)
+            } else {
+                EncodeError::irreversible()
+            }
+        })?;
+        if !self.0.is_positional() {
+            return Ok(());
+        }
         let mut again = Vec::with_capacity(body.len());
-        let reversible = match self.0.decode::<V>(body) {
-            Ok(value) => self.0.encode(&value, &mut again).is_ok() && again.len() == body.len(),
-            Err(_) => false,
-        };
-        if reversible {
-            Ok(())
-        } else {
-            Err(EncodeError::irreversible())
+        match self.0.encode_within(&value, body.len(), &mut again) {
+            Ok(()) if again.len() == body.len() => Ok(()),
+            _ => Err(EncodeError::irreversible()),
         }
     }
 }
@@ -171,6 +208,7 @@ pub(super) fn unpanicked<T>(call: impl FnOnce() -> T) -> Option<T> {
 mod tests {
     use super::*;
     use crate::codec::Bincode;
+    use crate::codec::samples::Lists;
 
     struct Json;
 
@@ -220,7 +258,7 @@ mod tests {
 
         for codec in codecs {
             let mut bytes = vec![1, 2, 3];
-            codec.encode(&value, &mut bytes).unwrap();
+            codec.encode(&value, 100, &mut bytes).unwrap();
 
             assert_eq!(codec.decode(codec.id(), &bytes[3..]).unwrap(), value);
         }
@@ -230,11 +268,11 @@ mod tests {
     fn a_left_out_field_is_refused_by_a_positional_codec_only() {
         let mut bytes = Vec::new();
 
-        let refused = Of(Bincode).encode(&SPARSE, &mut bytes).unwrap_err();
+        let refused = Of(Bincode).encode(&SPARSE, 100, &mut bytes).unwrap_err();
         assert!(refused.is_skipped_field());
 
         bytes.clear();
-        Of(Json).encode(&SPARSE, &mut bytes).unwrap();
+        Of(Json).encode(&SPARSE, 100, &mut bytes).unwrap();
         let read: Sparse = Of(Json).decode(128, &bytes).unwrap();
         assert_eq!(read, SPARSE);
     }
@@ -268,9 +306,38 @@ mod tests {
         let read: Product = Bincode.decode(&plain).unwrap();
         assert_eq!((read.secret, read.stock, read.sizes), (0, 3, vec![40, 42]));
 
-        let error = Of(Bincode).encode(&product, &mut Vec::new()).unwrap_err();
+        let error = Of(Bincode)
+            .encode(&product, 100, &mut Vec::new())
+            .unwrap_err();
 
         assert!(error.is_irreversible(), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_read_back_is_refused_in_any_codec() {
+        #[derive(Serialize, serde::Deserialize)]
+        struct Secretive {
+            #[serde(skip_serializing)]
+            secret: u8,
+        }
+
+        let value = Secretive { secret: 7 };
+
+        let error = Of(Json).encode(&value, 100, &mut Vec::new()).unwrap_err();
+
+        assert!(error.is_irreversible(), "{}: {error}", value.secret);
+    }
+
+    #[test]
+    fn a_value_nested_deeper_than_its_codec_reads_is_refused_as_such() {
+        let mut lists = Lists(Vec::new());
+        for _ in 0..LEVELS {
+            lists = Lists(vec![lists]);
+        }
+
+        let error = Of(Bincode).encode(&lists, 1 << 20, &mut Vec::new());
+
+        assert!(error.unwrap_err().is_too_nested());
     }
 
     #[test]
@@ -283,7 +350,7 @@ mod tests {
         );
 
         let error = Of(Bincode)
-            .encode(&Point(None, 1, 2), &mut Vec::new())
+            .encode(&Point(None, 1, 2), 100, &mut Vec::new())
             .unwrap_err();
 
         assert!(error.is_irreversible(), "{error}");

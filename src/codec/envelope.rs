@@ -1,4 +1,4 @@
-//! The envelope: 48 bytes in front of each body, which prove that it is the value that was asked for.
+//! The envelope: 64 bytes in front of each body, which prove that it is the value that was asked for.
 //!
 //! All numbers are big-endian.
 //!
@@ -7,111 +7,138 @@
 //! | 0 | magic, `0xC7` |
 //! | 1 | format, 1 |
 //! | 2 | codec id |
-//! | 3 | flags: bit 0 = the key follows (echo); spare: bit 1 absent, bit 2 compressed, bit 3 tags |
+//! | 3 | flags: bit 0 = the key follows (echo), 1 = absent, 2 = compressed, 3 = labels follow, 4 = for one user |
 //! | 4..8 | schema: the low 32 bits of the fingerprint |
 //! | 8..16 | epoch |
 //! | 16..24 | version |
 //! | 24..30 | birth: ms of Redis time at the start of the load |
 //! | 30..36 | deadline: ms of Redis time |
 //! | 36..40 | how long the load took, µs, saturating |
-//! | 40..48 | check |
+//! | 40..48 | position in the tag feed: epoch |
+//! | 48..56 | position in the tag feed: n |
+//! | 56..64 | check |
 //!
-//! Then the echo if its flag is set (length as u32, the rendered key), then the body.
+//! Then, each if its flag is set, the echo (length as u32, the rendered key) and the labels (`labels.rs`); then the body,
+//! which is empty if the value is absent, and may be compressed (`lz4.rs`).
 //!
-//! The *content id* is the hash of the body alone. The *check* is the hash, seeded with the content
-//! id, of the key, of the header before the check and of the echo: so the body is read once, and a
-//! payload that stands under a key it was not sealed for does not open.
+//! The *check* is the hash, seeded with the hash of the body as it is stored, of the key, of the header before the
+//! check and of the sections: so the body is read once, a payload that stands under a key it was not sealed for does
+//! not open, and nothing is parsed or decompressed that was not proven. The *content id* is the hash of the raw body
+//! alone: the same with and without compression, and over versions.
 //!
 //! A flag that this format does not name is refused, since it may change the meaning of the rest.
 
+mod header;
+mod labels;
+mod lz4;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
 use twox_hash::XxHash3_64;
 
-use crate::codec::EncodeError;
-use crate::model::{Epoch, Labels, Position, Visibility};
+use crate::codec::{EncodeError, Limits};
+use crate::model::Labels;
 
-/// What the envelope says about its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
-    /// See [`Codec::id`](crate::codec::Codec::id).
-    pub(crate) codec: u8,
-    /// The low 32 bits of the value type's fingerprint.
-    pub(crate) schema: u32,
-    /// The incarnation of the data in Redis that the version belongs to.
-    pub(crate) epoch: u64,
-    /// The generation of the entity's value.
-    pub(crate) version: u64,
-    pub(crate) position: Position,
-    pub(crate) absent: bool,
-    pub(crate) visibility: Visibility,
-    /// When the load began: ms of Redis time, at most 48 bits.
-    pub(crate) birth: u64,
-    /// When the value is dead: ms of Redis time, at most 48 bits.
-    pub(crate) deadline: u64,
-    /// How long the load took, in microseconds.
-    pub(crate) load_micros: u32,
+use self::header::{ABSENT, CHECK_AT, COMPRESSED, ECHO, FLAGS_AT, HEADER_LEN, LABELS};
+pub(crate) use self::header::{Header, check_of, generation};
+
+/// What is to be written around a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope<'a> {
+    /// What it says about the body.
+    pub(crate) header: Header,
+    /// The rendered key that it is sealed for.
+    pub(crate) key: &'a [u8],
+    /// Whether the key is written too, so that a payload found in Redis tells whose it is.
+    pub(crate) echo: bool,
+    /// The tags and dependencies of the value.
+    pub(crate) labels: &'a Labels,
+    /// From where on the body is compressed.
+    pub(crate) limits: Limits,
 }
 
 /// A payload ready to be stored.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    /// Header, echo and body.
+    /// Header, sections and body.
     pub(crate) bytes: Vec<u8>,
-    /// The hash of the body: equal bodies, equal ids.
+    /// The hash of the raw body: equal bodies, equal ids.
     pub(crate) content_id: u64,
-    /// The length of the body alone.
+    /// The length of the raw body alone.
     pub(crate) body_len: usize,
 }
 
-/// Writes the body behind its header and closes the envelope.
-///
-/// With `echo` the key is written too, so that a payload found in Redis tells whose it is.
-pub(crate) fn seal(
-    header: &Header,
-    key: &[u8],
-    echo: bool,
-    labels: &Labels,
-    encode_body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-) -> Result<Sealed, EncodeError> {
-    let flags = [
-        (echo, ECHO),
-        (header.absent, ABSENT),
-        (!labels.is_empty(), LABELS),
-        (header.visibility == Visibility::User, USER),
-    ];
-    let flags = flags
-        .iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, flag)| flag)
-        .sum();
-    let head = header.to_bytes(flags);
-    let mut bytes = Vec::with_capacity(TYPICAL_LEN);
-    bytes.extend_from_slice(&head);
-    if echo {
-        push_echo(&mut bytes, key)?;
-    }
-    if !labels.is_empty() {
-        push_labels(&mut bytes, labels);
-    }
-    let body_at = bytes.len();
+impl Envelope<'_> {
+    /// Writes the body behind its header and closes the envelope. An absent value has no body to encode.
+    pub(crate) fn seal(
+        &self,
+        encode_body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+    ) -> Result<Sealed, EncodeError> {
+        let mut bytes = self.front()?;
+        let body_at = bytes.len();
+        if !self.header.absent {
+            encode_own(&mut bytes, encode_body)?;
+        }
 
-    encode_body(&mut bytes)?;
+        let body = &bytes[body_at..];
+        let (content_id, body_len) = (XxHash3_64::oneshot(body), body.len());
+        let body_hash = match self.compressed(body) {
+            None => content_id,
+            Some(packed) => {
+                bytes.truncate(body_at);
+                bytes.extend_from_slice(&packed);
+                bytes[FLAGS_AT] |= COMPRESSED;
+                XxHash3_64::oneshot(&packed)
+            }
+        };
+        let check = check(body_hash, self.key, &bytes[..body_at]);
+        bytes[CHECK_AT..HEADER_LEN].copy_from_slice(&check.to_be_bytes());
+        Ok(Sealed {
+            bytes,
+            content_id,
+            body_len,
+        })
+    }
+
+    /// Header, echo and labels.
+    fn front(&self) -> Result<Vec<u8>, EncodeError> {
+        let echo = if self.echo { ECHO } else { 0 };
+        let labels = if self.labels.is_empty() { 0 } else { LABELS };
+        let mut bytes = Vec::with_capacity(TYPICAL_LEN);
+        bytes.extend_from_slice(&self.header.to_bytes(echo | labels));
+        if self.echo {
+            push_echo(&mut bytes, self.key)?;
+        }
+        if !self.labels.is_empty() {
+            labels::push(self.labels, &mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    fn compressed(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let long = body.len() > self.limits.compress_above;
+        long.then(|| lz4::compressed(body)).flatten()
+    }
+}
+
+/// Lets the codec append, and nothing else.
+fn encode_own(
+    bytes: &mut Vec<u8>,
+    encode_body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let body_at = bytes.len();
+    let mut head = [0; HEADER_LEN];
+    head.copy_from_slice(&bytes[..HEADER_LEN]);
+    encode_body(bytes)?;
     // A codec that clears `out` would make a payload of its own.
     if bytes.len() < body_at || !bytes.starts_with(&head) {
         return Err(EncodeError::new(
             "the codec changed bytes that were not its own",
         ));
     }
-
-    let (front, body) = bytes.split_at(body_at);
-    let content_id = XxHash3_64::oneshot(body);
-    let body_len = body.len();
-    let check = check(content_id, key, &head, &front[HEADER_LEN..]);
-    bytes[CHECK_AT..HEADER_LEN].copy_from_slice(&check.to_be_bytes());
-    Ok(Sealed {
-        bytes,
-        content_id,
-        body_len,
-    })
+    Ok(())
 }
 
 /// What a reader can read.
@@ -119,6 +146,8 @@ pub(crate) fn seal(
 pub(crate) struct Expected {
     /// The low 32 bits of its fingerprint.
     pub(crate) schema: u32,
+    /// The longest raw body.
+    pub(crate) max_value_bytes: usize,
 }
 
 /// A payload that is whole and belongs to the key.
@@ -126,92 +155,62 @@ pub(crate) struct Expected {
 pub(crate) struct Opened<'a> {
     /// What the envelope says.
     pub(crate) header: Header,
+    /// The tags and dependencies of the value.
     pub(crate) labels: Labels,
     /// What the codec wrote.
-    pub(crate) body: &'a [u8],
-    /// The hash of the body.
+    pub(crate) body: Cow<'a, [u8]>,
+    /// The hash of the raw body.
     pub(crate) content_id: u64,
 }
 
 /// Checks a payload and takes its body out.
+///
+/// In this order: what the header says, then the check of all of it, and only then labels and body.
 pub(crate) fn open<'a>(
     bytes: &'a [u8],
     key: &[u8],
     expected: Expected,
 ) -> Result<Opened<'a>, BadEnvelope> {
-    let (head, rest) = split_header(bytes)?;
+    let (head, rest) = header::split(bytes)?;
+    let flags = header::flags(head)?;
     let header = Header::from_bytes(head);
-    if head[FLAGS_AT] & !(ECHO | ABSENT | LABELS | USER) != 0 {
-        return Err(BadEnvelope::UnknownFlags);
-    }
     if header.schema != expected.schema {
         return Err(BadEnvelope::OtherSchema);
     }
-    let (_, tail) = if head[FLAGS_AT] & ECHO == 0 {
-        rest.split_at(0)
-    } else {
-        split_echo(rest, key)?
-    };
-    let (labels, body) = if head[FLAGS_AT] & LABELS == 0 {
-        (Labels::default(), tail)
-    } else {
-        split_labels(tail).ok_or(BadEnvelope::Truncated)?
-    };
-    let echo = &rest[..rest.len() - body.len()];
-    let content_id = XxHash3_64::oneshot(body);
-    if check(content_id, key, head, echo) != number(head, CHECK_AT, HEADER_LEN) {
+    let (echo, rest) = section(rest, flags & ECHO != 0)?;
+    if echo.is_some_and(|echo| echo != key) {
+        return Err(BadEnvelope::OtherKey);
+    }
+    let (labels, body) = section(rest, flags & LABELS != 0)?;
+    if body.len() > expected.max_value_bytes {
+        return Err(BadEnvelope::TooLarge);
+    }
+    let body_hash = XxHash3_64::oneshot(body);
+    let front = &bytes[..bytes.len() - body.len()];
+    if check(body_hash, key, front).to_be_bytes() != head[CHECK_AT..] {
         return Err(BadEnvelope::Corrupt);
     }
+
+    let labels = match labels {
+        Some(section) => labels::parse(section).ok_or(BadEnvelope::Malformed)?,
+        None => Labels::default(),
+    };
+    if flags & ABSENT != 0 && !body.is_empty() {
+        return Err(BadEnvelope::Malformed);
+    }
+    let (body, content_id) = if flags & COMPRESSED == 0 {
+        (Cow::Borrowed(body), body_hash)
+    } else {
+        let raw = lz4::raw(body, expected.max_value_bytes)?;
+        let content_id = XxHash3_64::oneshot(&raw);
+        (Cow::Owned(raw), content_id)
+    };
     Ok(Opened {
         header,
         labels,
         body,
         content_id,
     })
-}
-
-/// Epoch and version of a payload, without a look at anything else.
-///
-/// For comparing only: what is served goes through [`open`].
-pub(crate) fn generation(bytes: &[u8]) -> Option<(u64, u64)> {
-    let (head, _) = split_header(bytes).ok()?;
-    let header = Header::from_bytes(head);
-    Some((header.epoch, header.version))
-}
-
-pub(crate) fn check_of(bytes: &[u8]) -> Option<[u8; 8]> {
-    let (head, _) = split_header(bytes).ok()?;
-    head[CHECK_AT..].try_into().ok()
-}
-
-fn push_labels(bytes: &mut Vec<u8>, labels: &Labels) {
-    bytes.extend_from_slice(&(labels.tags.len() as u16).to_be_bytes());
-    for tag in &labels.tags {
-        bytes.push(tag.as_str().len() as u8);
-        bytes.extend_from_slice(tag.as_str().as_bytes());
-    }
-    bytes.extend_from_slice(&(labels.dependencies.len() as u16).to_be_bytes());
-    for dependency in &labels.dependencies {
-        bytes.extend_from_slice(&dependency.to_be_bytes());
-    }
-}
-
-fn split_labels(rest: &[u8]) -> Option<(Labels, &[u8])> {
-    let mut labels = Labels::default();
-    let (count, mut rest) = rest.split_first_chunk()?;
-    for _ in 0..u16::from_be_bytes(*count) {
-        let (len, tail) = rest.split_first()?;
-        let text = std::str::from_utf8(tail.get(..usize::from(*len))?).ok()?;
-        labels.tags.push(crate::model::Tag::spelled(text)?);
-        rest = &tail[usize::from(*len)..];
-    }
-    let (count, mut rest) = rest.split_first_chunk()?;
-    for _ in 0..u16::from_be_bytes(*count) {
-        let (dependency, tail) = rest.split_first_chunk()?;
-        labels.dependencies.push(u64::from_be_bytes(*dependency));
-        rest = tail;
-    }
-    Some((labels, rest))
 }
 
 /// Why a payload is a miss.
@@ -229,8 +228,12 @@ pub(crate) enum BadEnvelope {
     OtherSchema,
     /// Sealed for another key, as its echo says.
     OtherKey,
+    /// The body is longer than the cache takes.
+    TooLarge,
     /// Changed since it was sealed, or sealed for another key.
     Corrupt,
+    /// Sealed as it is, but not in a form that this format has.
+    Malformed,
 }
 
 impl BadEnvelope {
@@ -243,56 +246,10 @@ impl BadEnvelope {
             Self::UnknownFlags => "unknown_flags",
             Self::OtherSchema => "other_schema",
             Self::OtherKey => "other_key",
+            Self::TooLarge => "too_large",
             Self::Corrupt => "corrupt",
+            Self::Malformed => "malformed",
         }
-    }
-}
-
-impl Header {
-    /// The header with a check of zero.
-    fn to_bytes(self, flags: u8) -> [u8; HEADER_LEN] {
-        let mut head = [0; HEADER_LEN];
-        head[..4].copy_from_slice(&[MAGIC, FORMAT, self.codec, flags]);
-        head[4..8].copy_from_slice(&self.schema.to_be_bytes());
-        head[8..16].copy_from_slice(&self.epoch.to_be_bytes());
-        head[16..24].copy_from_slice(&self.version.to_be_bytes());
-        head[24..30].copy_from_slice(&millis(self.birth));
-        head[30..36].copy_from_slice(&millis(self.deadline));
-        head[36..40].copy_from_slice(&self.load_micros.to_be_bytes());
-        head[40..48].copy_from_slice(&self.position.epoch.0.to_be_bytes());
-        head[48..56].copy_from_slice(&self.position.n.to_be_bytes());
-        head
-    }
-
-    fn from_bytes(head: &[u8; HEADER_LEN]) -> Self {
-        Self {
-            codec: head[2],
-            schema: number(head, 4, 8) as u32,
-            epoch: number(head, 8, 16),
-            version: number(head, 16, 24),
-            birth: number(head, 24, 30),
-            deadline: number(head, 30, 36),
-            load_micros: number(head, 36, 40) as u32,
-            position: Position {
-                epoch: Epoch(number(head, 40, 48)),
-                n: number(head, 48, 56),
-            },
-            absent: head[3] & ABSENT != 0,
-            visibility: if head[3] & USER == 0 {
-                Visibility::Public
-            } else {
-                Visibility::User
-            },
-        }
-    }
-}
-
-fn split_header(bytes: &[u8]) -> Result<(&[u8; HEADER_LEN], &[u8]), BadEnvelope> {
-    match bytes {
-        [] | [MAGIC] => Err(BadEnvelope::Truncated),
-        [MAGIC, FORMAT, ..] => bytes.split_first_chunk().ok_or(BadEnvelope::Truncated),
-        [MAGIC, ..] => Err(BadEnvelope::UnknownFormat),
-        [..] => Err(BadEnvelope::NotOurs),
     }
 }
 
@@ -303,20 +260,21 @@ fn push_echo(bytes: &mut Vec<u8>, key: &[u8]) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// The echo with its length, and the body; refused if the echo is not `key`.
-fn split_echo<'a>(rest: &'a [u8], key: &[u8]) -> Result<(&'a [u8], &'a [u8]), BadEnvelope> {
-    let (len, tail) = rest.split_first_chunk().ok_or(BadEnvelope::Truncated)?;
-    let len = u32::from_be_bytes(*len) as usize;
-    let echoed = tail.get(..len).ok_or(BadEnvelope::Truncated)?;
-    if echoed != key {
-        return Err(BadEnvelope::OtherKey);
+/// What stands in a section behind its length, if there is one, and what follows it.
+fn section(rest: &[u8], there: bool) -> Result<(Option<&[u8]>, &[u8]), BadEnvelope> {
+    if !there {
+        return Ok((None, rest));
     }
-    Ok(rest.split_at(ECHO_LEN_LEN + len))
+    let (len, rest) = rest.split_first_chunk().ok_or(BadEnvelope::Truncated)?;
+    let (section, rest) = rest
+        .split_at_checked(u32::from_be_bytes(*len) as usize)
+        .ok_or(BadEnvelope::Truncated)?;
+    Ok((Some(section), rest))
 }
 
-/// Hashes everything but the body, which stands in the seed.
-fn check(content_id: u64, key: &[u8], head: &[u8; HEADER_LEN], echo: &[u8]) -> u64 {
-    let parts = [key, &head[..CHECK_AT], echo];
+/// Hashes everything but the body, which stands in the seed, and the check itself.
+fn check(body_hash: u64, key: &[u8], front: &[u8]) -> u64 {
+    let parts = [key, &front[..CHECK_AT], &front[HEADER_LEN..]];
     let len = parts.iter().map(|part| part.len()).sum();
     // The hasher that takes parts allocates; a copy on the stack costs less.
     let mut stack = [0; 256];
@@ -333,34 +291,8 @@ fn check(content_id: u64, key: &[u8], head: &[u8; HEADER_LEN], echo: &[u8]) -> u
         joined[at..at + part.len()].copy_from_slice(part);
         at += part.len();
     }
-    XxHash3_64::oneshot_with_seed(content_id, joined)
+    XxHash3_64::oneshot_with_seed(body_hash, joined)
 }
 
-/// Milliseconds in 48 bits: nearly nine thousand years; later is the last moment that fits.
-fn millis(ms: u64) -> [u8; 6] {
-    let [_, _, ms @ ..] = ms.min(MAX_MILLIS).to_be_bytes();
-    ms
-}
-
-fn number(head: &[u8; HEADER_LEN], from: usize, to: usize) -> u64 {
-    head[from..to]
-        .iter()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-const MAGIC: u8 = 0xC7;
-const FORMAT: u8 = 1;
-const ECHO: u8 = 1;
-const FLAGS_AT: usize = 3;
-const CHECK_AT: usize = 56;
-const HEADER_LEN: usize = 64;
-const ABSENT: u8 = 2;
-const LABELS: u8 = 8;
-const USER: u8 = 16;
-const ECHO_LEN_LEN: usize = 4;
-const MAX_MILLIS: u64 = (1 << 48) - 1;
 /// Where the vector starts, so that a usual value does not grow it twice.
 const TYPICAL_LEN: usize = 512;
-
-#[cfg(test)]
-mod tests;

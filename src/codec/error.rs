@@ -16,6 +16,8 @@ pub struct EncodeError(EncodeKind);
 enum EncodeKind {
     SkipField(SkippedField),
     TooLarge { limit: usize },
+    TooNested { levels: u16 },
+    TooManyLabels { limit: usize },
     Irreversible,
     Other(BoxError),
 }
@@ -33,9 +35,37 @@ impl EncodeError {
         matches!(self.0, EncodeKind::SkipField(_))
     }
 
-    /// Whether the encoded value would be larger than its codec allows.
+    /// For a codec that stops at a limit by itself; see [`encode_within`](crate::Codec::encode_within).
+    pub fn too_large(limit: usize) -> Self {
+        Self(EncodeKind::TooLarge { limit })
+    }
+
+    /// Whether the encoded value would be larger than its cache or its codec allows.
     pub fn is_too_large(&self) -> bool {
         matches!(self.0, EncodeKind::TooLarge { .. })
+    }
+
+    /// Whether the value is nested so deeply that its codec would refuse to read it.
+    pub fn is_too_nested(&self) -> bool {
+        matches!(self.0, EncodeKind::TooNested { .. })
+    }
+
+    pub(crate) fn too_nested(levels: u16) -> Self {
+        Self(EncodeKind::TooNested { levels })
+    }
+
+    /// Whether the value has more tags or dependencies than an envelope takes.
+    pub(crate) fn is_too_many_labels(&self) -> bool {
+        matches!(self.0, EncodeKind::TooManyLabels { .. })
+    }
+
+    pub(crate) fn too_many_labels(limit: usize) -> Self {
+        Self(EncodeKind::TooManyLabels { limit })
+    }
+
+    /// Whether such a value must not be kept in the process either: it is too large, or cannot be told when it is old.
+    pub(crate) fn is_kept_nowhere(&self) -> bool {
+        self.is_too_large() || self.is_too_many_labels()
     }
 
     pub(crate) fn skipped_field(skipped: SkippedField) -> Self {
@@ -50,10 +80,6 @@ impl EncodeError {
     pub(crate) fn irreversible() -> Self {
         Self(EncodeKind::Irreversible)
     }
-
-    pub(crate) fn too_large(limit: usize) -> Self {
-        Self(EncodeKind::TooLarge { limit })
-    }
 }
 
 impl fmt::Display for EncodeError {
@@ -63,9 +89,15 @@ impl fmt::Display for EncodeError {
             EncodeKind::TooLarge { limit } => {
                 write!(f, "the encoded value is larger than {limit} bytes")
             }
+            EncodeKind::TooNested { levels } => {
+                write!(f, "the value is nested deeper than {levels} levels")
+            }
+            EncodeKind::TooManyLabels { limit } => {
+                write!(f, "the value has more than {limit} tags or dependencies")
+            }
             EncodeKind::Irreversible => f.write_str(
-                "the encoded value would come back as another one: a field is left out on one side \
-                 only (`skip_serializing`), or `Deserialize` does not undo `Serialize`",
+                "the encoded value would not come back, or as another one: a field is left out on \
+                 one side only (`skip_serializing`), or `Deserialize` does not undo `Serialize`",
             ),
             EncodeKind::Other(_) => f.write_str("the value could not be encoded"),
         }
@@ -76,9 +108,11 @@ impl Error for EncodeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             EncodeKind::Other(source) => Some(source.as_ref()),
-            EncodeKind::SkipField(_) | EncodeKind::TooLarge { .. } | EncodeKind::Irreversible => {
-                None
-            }
+            EncodeKind::SkipField(_)
+            | EncodeKind::TooLarge { .. }
+            | EncodeKind::TooNested { .. }
+            | EncodeKind::TooManyLabels { .. }
+            | EncodeKind::Irreversible => None,
         }
     }
 }
@@ -91,7 +125,9 @@ pub struct DecodeError(DecodeKind);
 
 #[derive(Debug)]
 enum DecodeKind {
+    OtherCodec { id: u8 },
     TooLarge { limit: usize },
+    TooNested { levels: u16 },
     LeftOver { bytes: usize },
     Other(BoxError),
 }
@@ -106,6 +142,23 @@ impl DecodeError {
         Self(DecodeKind::TooLarge { limit })
     }
 
+    /// Whether the bytes are of a codec that is not at hand.
+    pub(crate) fn is_other_codec(&self) -> bool {
+        matches!(self.0, DecodeKind::OtherCodec { .. })
+    }
+
+    pub(crate) fn other_codec(id: u8) -> Self {
+        Self(DecodeKind::OtherCodec { id })
+    }
+
+    pub(crate) fn is_too_nested(&self) -> bool {
+        matches!(self.0, DecodeKind::TooNested { .. })
+    }
+
+    pub(crate) fn too_nested(levels: u16) -> Self {
+        Self(DecodeKind::TooNested { levels })
+    }
+
     pub(crate) fn left_over(bytes: usize) -> Self {
         Self(DecodeKind::LeftOver { bytes })
     }
@@ -114,7 +167,17 @@ impl DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            DecodeKind::OtherCodec { id } => {
+                write!(
+                    f,
+                    "the bytes were written by codec {id}, which is not at hand"
+                )
+            }
             DecodeKind::TooLarge { limit } => write!(f, "the bytes claim more than {limit} bytes"),
+            DecodeKind::TooNested { levels } => write!(
+                f,
+                "the bytes nest values deeper than {levels} levels, or claim elements without end"
+            ),
             DecodeKind::LeftOver { bytes } => {
                 write!(f, "{bytes} bytes are left over behind the value")
             }
@@ -127,7 +190,10 @@ impl Error for DecodeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             DecodeKind::Other(source) => Some(source.as_ref()),
-            DecodeKind::TooLarge { .. } | DecodeKind::LeftOver { .. } => None,
+            DecodeKind::OtherCodec { .. }
+            | DecodeKind::TooLarge { .. }
+            | DecodeKind::TooNested { .. }
+            | DecodeKind::LeftOver { .. } => None,
         }
     }
 }

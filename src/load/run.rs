@@ -171,8 +171,10 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 let lifetime = self.lifetime(leased.birth, leased.birth + draft.ttl);
                 let entry =
                     (self.shelf).unstored(self.at, draft, Some(generation), lifetime, place);
-                self.shelf
-                    .put(self.at.id, &entry, leased.ticket, self.began);
+                if !error.is_kept_nowhere() && self.shelf.fits(self.at, &entry) {
+                    self.shelf
+                        .put(self.at.id, &entry, leased.ticket, self.began);
+                }
                 entry
             }
         }
@@ -245,7 +247,11 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             ..ticket.place
         };
         let entry = self.shelf.unstored(self.at, draft, None, lifetime, place);
-        self.shelf.put_unproven(self.at.id, &entry, ticket);
+        if self.shelf.fits(self.at, &entry) {
+            self.shelf.put_unproven(self.at.id, &entry, ticket);
+        } else {
+            self.shelf.tell_of_too_large();
+        }
         entry
     }
 

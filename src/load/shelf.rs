@@ -2,11 +2,11 @@
 
 use super::{Circles, draft::Draft};
 use crate::{
-    codec::{self, EncodeError, ValueCodec},
+    codec::{self, EncodeError, Limits, ValueCodec},
     local::{Local, Ticket},
     model::{
-        Address, CacheName, Clock, EntityId, Entry, Epoch, Generation, Lifetime, Place, Policy,
-        Position, RenderedKey, ServerTime, Version, millis,
+        Address, CacheName, Clock, EntityId, Entry, Epoch, Generation, Labels, Lifetime, Place,
+        Policy, Position, RenderedKey, ServerTime, Version, millis,
     },
     observe::{Decision, Observer},
     remote::{Discard, LARGE, Remote, RemoteError, Snapshot},
@@ -23,6 +23,7 @@ pub(crate) struct Shelf<V> {
     pub(crate) policy: Policy,
     pub(crate) schema: u64,
     pub(crate) codec: Box<dyn ValueCodec<V>>,
+    pub(crate) limits: Limits,
     /// Bytes of a value that could not be encoded, for the local capacity.
     pub(crate) weigh: fn(&V) -> Option<usize>,
     pub(crate) local: Local<V>,
@@ -40,6 +41,8 @@ pub(crate) struct Shelf<V> {
     pub(crate) large: AtomicBool,
     /// Whether the log has told of a value that cannot be stored.
     pub(crate) told: AtomicBool,
+    /// Whether the log has told of a value that is too large.
+    pub(crate) told_large: AtomicBool,
     /// Always true, but in tests that prove what the check of a fill is good for.
     pub(crate) guarded: bool,
     pub(crate) buckets: u16,
@@ -119,6 +122,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         // Truncation is meant: the whole fingerprint stands in the key.
         let expected = codec::Expected {
             schema: self.schema as u32,
+            max_value_bytes: self.limits.max_value_bytes,
         };
         let opened = match codec::open(bytes, at.key.bytes(), expected) {
             Ok(opened) => opened,
@@ -134,8 +138,11 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         let value = if header.absent {
             None
         } else {
-            let decoded = self.codec.decode(header.codec, opened.body);
-            Some(decoded.map_err(|_| "undecodable")?)
+            match self.codec.decode(header.codec, &opened.body) {
+                Ok(value) => Some(value),
+                Err(error) if error.is_other_codec() => return Err("other_codec"),
+                Err(_) => return Err("undecodable"),
+            }
         };
         let generation = Generation {
             epoch: Epoch(header.epoch),
@@ -174,16 +181,17 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             absent: draft.value.is_none(),
             visibility: draft.visibility,
         };
-        let sealed = codec::seal(
-            &header,
-            at.key.bytes(),
-            at.key.is_long(),
-            &draft.labels,
-            |out| match &draft.value {
-                Some(value) => self.codec.encode(value, out),
-                None => Ok(()),
-            },
-        )?;
+        let envelope = codec::Envelope {
+            header,
+            key: at.key.bytes(),
+            echo: at.key.is_long(),
+            labels: &draft.labels,
+            limits: self.limits,
+        };
+        let sealed = envelope.seal(|out| match &draft.value {
+            Some(value) => self.codec.encode(value, self.limits.max_value_bytes, out),
+            None => Ok(()),
+        })?;
         self.note_size(sealed.bytes.len());
         Ok(Sealed {
             bytes: sealed.bytes,
@@ -330,14 +338,40 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         entry.labelled(draft.labels)
     }
 
+    /// Whether a value that stays in this process is not longer than one that Redis would take.
+    pub(crate) fn fits(&self, at: &Address, entry: &Entry<V>) -> bool {
+        let labels = entry.labels().map_or(0, Labels::weight);
+        entry.weight <= weight(at, self.limits.max_value_bytes + labels)
+    }
+
+    /// Says once per cache that some value is kept nowhere, and what could be done.
+    pub(crate) fn tell_of_too_large(&self) {
+        self.observer.note(Decision::TooLarge);
+        if !self.told_large.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                cache = self.name.as_str(),
+                max_value_bytes = self.limits.max_value_bytes,
+                ways_out = "cache a part of it, or parts under keys of their own, or raise `max_value_bytes`",
+                "a value of this cache is too large to be kept"
+            );
+        }
+    }
+
     /// Says once per cache that its values do not reach Redis, and how they could.
     pub(crate) fn tell_of_unstorable(&self, error: &EncodeError) {
+        if error.is_too_large() {
+            return self.tell_of_too_large();
+        }
         self.observer.note(Decision::NotStored);
         if !self.told.swap(true, Ordering::Relaxed) {
             let ways_out = if error.is_skipped_field() {
                 "remove `skip_serializing_if` from the type, or choose a codec that writes field names"
             } else if error.is_irreversible() {
                 "write and read the same fields, or choose a codec that writes field names"
+            } else if error.is_too_nested() {
+                "keep what is nested under keys of its own, or choose another codec"
+            } else if error.is_too_many_labels() {
+                "name fewer tags: a tag is for many values, not a value for many tags"
             } else {
                 "choose another type or another codec"
             };

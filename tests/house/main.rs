@@ -36,10 +36,13 @@ const RANKS: [(&str, u8); 18] = [
 const TOP: u8 = 6;
 
 /// Foreign crates and the only modules that name them, tests included.
-const HOMES: [(&str, &[&str]); 4] = [
+const HOMES: [(&str, &[&str]); 7] = [
     ("bincode", &["codec"]),
+    ("lz4_flex", &["codec"]),
     ("moka", &["local"]),
+    ("postcard", &["codec"]),
     ("redis", &["remote"]),
+    ("rmp_serde", &["codec"]),
     ("twox_hash", &["codec", "model"]),
 ];
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod basics;
 #[cfg(feature = "proof")]
 mod chaos;
+mod codecs;
 #[cfg(feature = "proof")]
 mod faults;
 mod leases;

@@ -81,7 +81,7 @@ async fn a_payload_of_nobody_is_a_miss_and_counted() {
     let node = remote.node().await;
     let store = CountingStore::new();
     let large = vec![0xC7; 20 << 20];
-    let payloads: [&[u8]; 6] = [b"", b"\0", b"{\"a\":1}", &[0xC7; 48], &[0xff; 100], &large];
+    let payloads: [&[u8]; 6] = [b"", b"\0", b"{\"a\":1}", &[0xC7; 64], &[0xff; 100], &large];
     for (key, bytes) in (0..).zip(payloads) {
         read(&node.cache, &store, key).await;
         set(&remote, &format!("tc1:*:v:number/{key}@*"), bytes);

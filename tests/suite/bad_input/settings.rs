@@ -37,6 +37,23 @@ async fn zero_and_overflowing_durations_of_a_policy_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_cap_of_nothing_or_of_more_than_a_codec_takes_is_refused_by_name() {
+    let node = Remote::Hub(tricache::InProcess::new()).node().await;
+    let policy = Policy::ttl(Duration::from_secs(600));
+    let built = |bytes| {
+        let builder = node.tiers.cache_builder::<u64, u64>("x", policy);
+        builder.max_value_bytes(bytes).build()
+    };
+
+    for bytes in [0, (16 << 20) + 1, usize::MAX] {
+        let error = built(bytes).unwrap_err();
+        assert!(error.is_config(), "{bytes}: {error}");
+        assert!(error.to_string().contains("max_value_bytes"), "{error}");
+    }
+    assert!(built(1).is_ok() && built(16 << 20).is_ok());
+}
+
+#[tokio::test]
 async fn the_shortest_and_the_longest_policies_work() {
     let shortest = Policy::ttl(Duration::from_millis(1));
     let longest = Policy::ttl(DECADE)

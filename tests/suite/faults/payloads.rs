@@ -158,5 +158,5 @@ async fn node(remote: &Remote) -> (TieredCache<u64, Product>, Tiers) {
 }
 
 /// The bytes in front of a body, and those of them that name its generation.
-const HEADER: usize = 48;
+const HEADER: usize = 64;
 const GENERATION: std::ops::Range<usize> = 8..24;
