@@ -210,7 +210,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let now = self.shelf.now();
-        let fresh = entry.is_fresh(now);
+        let fresh = entry.is_fresh(now) && self.engine.proofs.agree();
         fresh.then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
     }
 
@@ -278,7 +278,9 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let outcome = if entry.gap() == proof.gap && proof.is_live(now) {
             Outcome::LocalHit
-        } else if entry.generation.is_none() || !self.engine.remote.is_up() {
+        } else if self.engine.proofs.agree()
+            && (entry.generation.is_none() || !self.engine.remote.is_up())
+        {
             Outcome::LocalUnproven
         } else {
             return None;
@@ -293,7 +295,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         self.answer(&at.key, entry, now, Outcome::RemoteHit)
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         key: &RenderedKey,
         entry: Arc<Entry<V>>,
@@ -306,7 +308,11 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// The answer of a flight: the same for all, counted and recorded by each.
-    fn shared(&self, at: &Address, answer: Result<Cached<V>, Error>) -> Result<Cached<V>, Error> {
+    pub(super) fn shared(
+        &self,
+        at: &Address,
+        answer: Result<Cached<V>, Error>,
+    ) -> Result<Cached<V>, Error> {
         match &answer {
             Ok(cached) => {
                 self.shelf.observer.answered(cached.outcome());

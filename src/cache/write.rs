@@ -40,7 +40,7 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     pub(super) async fn insert(self: Arc<Self>, at: Address, value: V) -> Result<Receipt, Error> {
         let stamp = self.invalidate_one(&at).await?;
-        if let Some(stamp) = stamp {
+        if let Some(stamp) = stamp.filter(|_| self.engine.enabled) {
             let generation = Generation {
                 epoch: stamp.epoch,
                 version: Version(stamp.n),

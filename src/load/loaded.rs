@@ -49,6 +49,14 @@ impl<V> Loaded<V> {
         Self(Answer::Absent)
     }
 
+    /// The value, if there is one.
+    pub(crate) fn into_value(self) -> Option<V> {
+        match self.0 {
+            Answer::Value(value) => Some(value),
+            Answer::Absent => None,
+        }
+    }
+
     pub(crate) fn into_answer(self) -> Answer<V> {
         self.0
     }

@@ -3,8 +3,12 @@
 //! A read is a plain `MGET`, six times cheaper for the server than a script; whatever changes anything is a script.
 
 use super::{
-    Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot, Turn,
+    Advice, Agreement, Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay,
+    Snapshot, Turn,
+    advice::Finding,
+    agreement,
     connection::{Class, Connections},
+    inspect::{inspect, is_forbidden, missing_right},
     layout::Name,
     reader::{self, Reader},
     scripts::{self, Script, Scripts},
@@ -14,8 +18,12 @@ use crate::{
     error::Error,
     model::{Address, Epoch, Event, Generation, Nonce, Stamp, Version},
 };
+use futures_util::FutureExt;
 use redis::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -27,6 +35,7 @@ pub(crate) struct RedisRemote {
     reader: Arc<Reader>,
     layout: Layout,
     scripts: Scripts,
+    advice: Mutex<Vec<Advice>>,
 }
 
 impl RedisRemote {
@@ -38,38 +47,90 @@ impl RedisRemote {
             reader,
             layout,
             scripts: Scripts::new(),
+            advice: Mutex::default(),
         })
     }
 
-    /// Waits until the server answers, and checks that it is one the protocol runs on: sharded Pub/Sub came with Redis 7.
-    pub(crate) async fn check_server(&self, limit: Duration) -> Result<(), Error> {
+    /// Waits until the server answers, and checks that the protocol can run on it.
+    pub(super) async fn check_start(&self, limit: Duration) -> Result<Agreement, Error> {
+        let beat = self.reach(limit).await?;
+        // This look is the one that the first answer asks for.
+        let _ = self.connections.returned().now_or_never();
+        if beat.agreement == Agreement::Same {
+            let findings = inspect(&self.connections, &self.layout).await;
+            if let Some(broken) = findings.iter().find(|finding| finding.is_broken()) {
+                return Err(Error::config(broken.advice().message()));
+            }
+            self.advise(&findings);
+        }
+        Ok(beat.agreement)
+    }
+
+    async fn reach(&self, limit: Duration) -> Result<Beat, Error> {
         let deadline = Instant::now() + limit;
-        while let Err(error) = self.beat().await {
-            if is_refusal(&error) {
-                return Err(Error::config(format!(
-                    "redis refused the connection: {error}"
-                )));
+        loop {
+            match self.beat().await {
+                Ok(beat) => return Ok(beat),
+                Err(error) if is_forbidden(&error) => {
+                    let finding = missing_right(&self.layout, "TIME or MGET", &error);
+                    return Err(Error::config(finding.advice().message()));
+                }
+                Err(error) if is_refusal(&error) => {
+                    return Err(Error::config(format!(
+                        "redis refused the connection: {error}"
+                    )));
+                }
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(Error::unavailable("reach redis", Some(error.into())));
+                }
+                Err(_) => sleep(RETRY).await,
             }
-            if Instant::now() >= deadline {
-                return Err(Error::unavailable("reach redis", Some(error.into())));
+        }
+    }
+
+    /// Looks at the server again whenever it is back: it may be another one, or have other settings.
+    pub(super) async fn watch(&self) {
+        loop {
+            self.connections.returned().await;
+            let findings = inspect(&self.connections, &self.layout).await;
+            self.advise(&findings);
+        }
+    }
+
+    /// What is worth knowing about the server.
+    pub(super) fn advice(&self) -> Vec<Advice> {
+        self.held_advice().clone()
+    }
+
+    /// Keeps what was found, and says what is new.
+    fn advise(&self, findings: &[Finding]) {
+        let advice = findings.iter().map(Finding::advice).cloned().collect();
+        let before = std::mem::replace(&mut *self.held_advice(), advice);
+        for finding in findings {
+            let advice = finding.advice();
+            if before.contains(advice) {
+                continue;
             }
-            sleep(RETRY).await;
+            let (about, message) = (advice.subject(), advice.message());
+            if finding.is_broken() {
+                tracing::error!(about, message, "redis is not as it must be");
+            } else {
+                tracing::warn!(about, message, "advice on redis");
+            }
         }
-        let info = self
-            .connections
-            .send(Class::Small, redis::cmd("INFO").arg("server"))
-            .await;
-        match info.as_ref().ok().and_then(text).and_then(major_version) {
-            Some((major, version)) if major < 7 => Err(Error::config(format!(
-                "the redis server is of version {version}: tricache needs 7.0 or newer, for sharded Pub/Sub"
-            ))),
-            // Where INFO is not allowed, the first subscription tells.
-            _ => Ok(()),
-        }
+    }
+
+    fn held_advice(&self) -> MutexGuard<'_, Vec<Advice>> {
+        // The list is replaced as a whole, so a panic elsewhere spoils nothing.
+        self.advice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_up(&self) -> bool {
         self.connections.is_up()
+    }
+
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
@@ -180,6 +241,7 @@ impl RedisRemote {
         for bucket in 0..self.layout.feeds() {
             heads.arg(&*self.layout.control(bucket));
         }
+        heads.arg(&*self.layout.agreement());
         let mut pipeline = redis::pipe();
         pipeline.cmd("TIME").add_command(heads);
         let replies = self.connections.probe(&pipeline, 2).await?;
@@ -191,17 +253,36 @@ impl RedisRemote {
         let Value::Array(heads) = heads else {
             return Err(RemoteError::Nonsense("the answer to a heartbeat"));
         };
-        let heads: Vec<_> = heads
-            .iter()
-            .map(|head| raw(head).and_then(wire::head))
-            .collect();
-        if heads.len() != usize::from(self.layout.feeds()) {
+        let (mut heads, feeds) = (heads, usize::from(self.layout.feeds()));
+        if heads.len() != feeds + 1 {
             return Err(RemoteError::Nonsense("the number of heads"));
         }
+        let found = heads.pop();
+        let agreement = self.agreement(found.as_ref().and_then(raw)).await;
         Ok(Beat {
-            heads,
+            heads: heads
+                .iter()
+                .map(|head| raw(head).and_then(wire::head))
+                .collect(),
             at: seconds * 1000 + micros / 1000,
+            agreement,
         })
+    }
+
+    /// Compares the record that was found; a missing one is written.
+    async fn agreement(&self, found: Option<&[u8]>) -> Agreement {
+        if found.is_some() {
+            return Agreement::new(&self.layout, found);
+        }
+        let mut command = redis::cmd("SET");
+        command
+            .arg(&*self.layout.agreement())
+            .arg(agreement::text(&self.layout))
+            .arg("NX")
+            .arg("GET");
+        // Where it cannot be written nobody else could, either: the next heartbeat tries again.
+        let before = self.connections.send(Class::Small, &command).await.ok();
+        Agreement::new(&self.layout, before.as_ref().and_then(raw))
     }
 
     pub(super) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
@@ -288,16 +369,9 @@ fn is_refusal(error: &RemoteError) -> bool {
     let RemoteError::Failed(error) = error else {
         return false;
     };
-    let refusals = ["NOPERM", "NOAUTH", "WRONGPASS"];
+    let refusals = ["NOAUTH", "WRONGPASS"];
     error.kind() == redis::ErrorKind::AuthenticationFailed
         || error.code().is_some_and(|code| refusals.contains(&code))
-}
-
-fn major_version(info: &str) -> Option<(u32, &str)> {
-    let version = info
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"))?;
-    Some((version.split('.').next()?.parse().ok()?, version))
 }
 
 /// What a script needs to begin an epoch or to link an event.
