@@ -213,10 +213,13 @@ impl Connections {
         answer
     }
 
-    /// Throws connections away that did not answer: one that is frozen or half open would never be left otherwise.
+    /// Throws connections away: one that is frozen or half open would never be left otherwise, and one that was
+    /// greeted with nonsense is never made anew by its manager.
     fn leave(&self, error: &RemoteError, classes: &[Class]) {
-        if !matches!(error, RemoteError::Timeout) {
-            // A connection that broke is made anew by its manager.
+        if let RemoteError::Failed(error) = error
+            && matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+        {
+            // The connection is good, and the server does not want to.
             return;
         }
         for class in classes {

@@ -14,6 +14,8 @@ mod protections;
 #[cfg(feature = "proof")]
 mod races;
 mod reads;
+#[cfg(feature = "proof")]
+mod refusals;
 mod shutdowns;
 #[cfg(feature = "proof")]
 mod steps;
