@@ -94,6 +94,15 @@ impl Texts {
     }
 }
 
+/// The server is one of several that share the keys.
+pub(super) fn of_a_cluster() -> Finding {
+    broken(
+        "cluster",
+        "the redis server is a node of a cluster, which is not supported yet: a heartbeat asks for all buckets at once; \
+         give the address of a single server",
+    )
+}
+
 /// All that is worth saying. `limit` is how long a call may take.
 pub(super) fn judge(facts: &Facts, limit: Duration) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -127,13 +136,7 @@ fn version(info: &Texts) -> Option<Finding> {
 }
 
 fn cluster(info: &Texts) -> Option<Finding> {
-    info.is("cluster_enabled", "1").then(|| {
-        broken(
-            "cluster",
-            "the redis server is a node of a cluster, which is not supported yet: a heartbeat asks for all buckets at \
-             once; give the address of a single server",
-        )
-    })
+    info.is("cluster_enabled", "1").then(of_a_cluster)
 }
 
 fn replication(info: &Texts) -> Option<Finding> {

@@ -4,34 +4,121 @@
 //! does nothing, because asking for rights (`ACL DRYRUN`) needs a right that no service should have.
 
 use super::{
-    Layout, RemoteError,
-    advice::{Facts, Finding, Texts, broken, judge},
+    Advice, Layout, RemoteError,
+    advice::{Facts, Finding, Texts, broken, judge, of_a_cluster},
     connection::{Class, Connections},
 };
-use redis::{Cmd, Value, cmd};
-use std::time::Duration;
+use crate::error::Error;
+use futures_util::FutureExt;
+use redis::{Cmd, ErrorKind, ServerErrorKind, Value, cmd};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
 };
 
-/// Everything worth saying about the server; what breaks a promise among it.
-pub(super) async fn inspect(connections: &Connections, layout: &Layout) -> Vec<Finding> {
-    let facts = Facts {
-        info: info(connections).await,
-        config: config(connections).await,
-        latency: latency(connections).await,
-    };
-    let mut findings = judge(&facts, connections.limit(Class::Small));
-    // What a server of another kind does not know is not a missing right.
-    if !findings.iter().any(Finding::is_broken) {
-        findings.extend(rights(connections, layout).await);
+/// Looks at the server of one `Tiers`, and keeps what it found.
+pub(super) struct Inspector {
+    connections: Arc<Connections>,
+    layout: Layout,
+    advice: Mutex<Vec<Advice>>,
+}
+
+impl Inspector {
+    pub(super) fn new(connections: Arc<Connections>, layout: Layout) -> Self {
+        Self {
+            connections,
+            layout,
+            advice: Mutex::default(),
+        }
     }
-    findings
+
+    /// The look at the start.
+    ///
+    /// # Errors
+    /// If a promise cannot be kept on this server.
+    pub(super) async fn check_start(&self) -> Result<(), Error> {
+        // This is the look that the first answer asks for.
+        let _ = self.connections.returned().now_or_never();
+        let findings = self.inspect().await;
+        if let Some(broken) = findings.iter().find(|finding| finding.is_broken()) {
+            return Err(Error::config(broken.advice().message()));
+        }
+        self.advise(&findings);
+        Ok(())
+    }
+
+    /// Looks at the server whenever it is back: it may be another one, or have other settings.
+    pub(super) async fn watch(&self) {
+        loop {
+            self.connections.returned().await;
+            let findings = self.inspect().await;
+            self.advise(&findings);
+        }
+    }
+
+    /// What the last look has found.
+    pub(super) fn advice(&self) -> Vec<Advice> {
+        self.held().clone()
+    }
+
+    /// What is wrong for good, if the server said so: waiting would not help.
+    pub(super) fn refusal(&self, error: &RemoteError) -> Option<String> {
+        let finding = if is_forbidden(error) {
+            missing_right(&self.layout, "TIME or MGET", error)
+        } else if is_of_a_cluster(error) {
+            of_a_cluster()
+        } else {
+            return is_unwelcome(error).then(|| format!("redis refused the connection: {error}"));
+        };
+        Some(finding.advice().message().to_owned())
+    }
+
+    /// Everything worth saying about the server; what breaks a promise among it.
+    async fn inspect(&self) -> Vec<Finding> {
+        let connections = &*self.connections;
+        let facts = Facts {
+            info: info(connections).await,
+            config: config(connections).await,
+            latency: latency(connections).await,
+        };
+        let mut findings = judge(&facts, connections.limit(Class::Small));
+        // What a server of another kind does not know is not a missing right.
+        if !findings.iter().any(Finding::is_broken) {
+            findings.extend(rights(connections, &self.layout).await);
+        }
+        findings
+    }
+
+    /// Keeps what was found, and says what is new.
+    fn advise(&self, findings: &[Finding]) {
+        let advice = findings.iter().map(Finding::advice).cloned().collect();
+        let before = std::mem::replace(&mut *self.held(), advice);
+        for finding in findings {
+            let advice = finding.advice();
+            if before.contains(advice) {
+                continue;
+            }
+            let (about, message) = (advice.subject(), advice.message());
+            if finding.is_broken() {
+                tracing::error!(about, message, "redis is not as it must be");
+            } else {
+                tracing::warn!(about, message, "advice on redis");
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Advice>> {
+        // The list is replaced as a whole, so a panic elsewhere spoils nothing.
+        self.advice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A right that is missing, with the line that gives all.
-pub(super) fn missing_right(layout: &Layout, command: &str, words: &RemoteError) -> Finding {
+fn missing_right(layout: &Layout, command: &str, words: &RemoteError) -> Finding {
     let root = layout.root();
     broken(
         "rights",
@@ -43,8 +130,30 @@ pub(super) fn missing_right(layout: &Layout, command: &str, words: &RemoteError)
 }
 
 /// Whether the server knows the user and does not let it.
-pub(super) fn is_forbidden(error: &RemoteError) -> bool {
-    matches!(error, RemoteError::Failed(error) if error.code() == Some("NOPERM"))
+fn is_forbidden(error: &RemoteError) -> bool {
+    let RemoteError::Failed(error) = error else {
+        return false;
+    };
+    match error.code() {
+        Some("NOPERM") => true,
+        // The refusal of an EXEC stands inside another error.
+        Some("EXECABORT") => error.to_string().contains("NOPERM"),
+        _ => false,
+    }
+}
+
+/// Whether the server does not know the user.
+fn is_unwelcome(error: &RemoteError) -> bool {
+    matches!(error, RemoteError::Failed(error)
+        if error.kind() == ErrorKind::AuthenticationFailed
+            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS")))
+}
+
+/// Whether the server has a part of the keys only.
+fn is_of_a_cluster(error: &RemoteError) -> bool {
+    use ServerErrorKind::{ClusterDown, CrossSlot, Moved};
+    matches!(error, RemoteError::Failed(error)
+        if matches!(error.kind(), ErrorKind::Server(CrossSlot | Moved | ClusterDown)))
 }
 
 async fn info(connections: &Connections) -> Result<Texts, String> {

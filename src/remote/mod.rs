@@ -270,7 +270,7 @@ impl Remote {
     /// Looks at the server again whenever it is back from an outage; never ends.
     pub(crate) async fn watch(&self) {
         match self {
-            Self::Redis(redis) => redis.watch().await,
+            Self::Redis(redis) => redis.inspector().watch().await,
             Self::Memory(_) => std::future::pending().await,
         }
     }
@@ -278,7 +278,7 @@ impl Remote {
     /// What is worth knowing about the server: nothing where there is none.
     pub(crate) fn advice(&self) -> Vec<Advice> {
         match self {
-            Self::Redis(redis) => redis.advice(),
+            Self::Redis(redis) => redis.inspector().advice(),
             Self::Memory(_) => Vec::new(),
         }
     }

@@ -3,12 +3,10 @@
 //! A read is a plain `MGET`, six times cheaper for the server than a script; whatever changes anything is a script.
 
 use super::{
-    Advice, Agreement, Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay,
-    Snapshot, Turn,
-    advice::Finding,
+    Agreement, Beat, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot, Turn,
     agreement,
     connection::{Class, Connections},
-    inspect::{inspect, is_forbidden, missing_right},
+    inspect::Inspector,
     layout::Name,
     reader::{self, Reader},
     scripts::{self, Script, Scripts},
@@ -18,12 +16,8 @@ use crate::{
     error::Error,
     model::{Address, Epoch, Event, Generation, Nonce, Stamp, Version},
 };
-use futures_util::FutureExt;
 use redis::Value;
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -35,7 +29,7 @@ pub(crate) struct RedisRemote {
     reader: Arc<Reader>,
     layout: Layout,
     scripts: Scripts,
-    advice: Mutex<Vec<Advice>>,
+    inspector: Inspector,
 }
 
 impl RedisRemote {
@@ -43,25 +37,19 @@ impl RedisRemote {
         let connections = Arc::new(Connections::new(url, limit)?);
         let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
+            inspector: Inspector::new(Arc::clone(&connections), layout.clone()),
             connections,
             reader,
             layout,
             scripts: Scripts::new(),
-            advice: Mutex::default(),
         })
     }
 
     /// Waits until the server answers, and checks that the protocol can run on it.
     pub(super) async fn check_start(&self, limit: Duration) -> Result<Agreement, Error> {
         let beat = self.reach(limit).await?;
-        // This look is the one that the first answer asks for.
-        let _ = self.connections.returned().now_or_never();
         if beat.agreement == Agreement::Same {
-            let findings = inspect(&self.connections, &self.layout).await;
-            if let Some(broken) = findings.iter().find(|finding| finding.is_broken()) {
-                return Err(Error::config(broken.advice().message()));
-            }
-            self.advise(&findings);
+            self.inspector.check_start().await?;
         }
         Ok(beat.agreement)
     }
@@ -69,60 +57,24 @@ impl RedisRemote {
     async fn reach(&self, limit: Duration) -> Result<Beat, Error> {
         let deadline = Instant::now() + limit;
         loop {
-            match self.beat().await {
-                Ok(beat) => return Ok(beat),
-                Err(error) if is_forbidden(&error) => {
-                    let finding = missing_right(&self.layout, "TIME or MGET", &error);
-                    return Err(Error::config(finding.advice().message()));
-                }
-                Err(error) if is_refusal(&error) => {
-                    return Err(Error::config(format!(
-                        "redis refused the connection: {error}"
-                    )));
-                }
-                Err(error) if Instant::now() >= deadline => {
-                    return Err(Error::unavailable("reach redis", Some(error.into())));
-                }
-                Err(_) => sleep(RETRY).await,
+            let failure = match self.beat().await {
+                Ok(beat) if self.is_up() => return Ok(beat),
+                // Slower than any call would wait for.
+                Ok(_) => RemoteError::Timeout,
+                Err(error) => error,
+            };
+            if let Some(refusal) = self.inspector.refusal(&failure) {
+                return Err(Error::config(refusal));
             }
+            if Instant::now() >= deadline {
+                return Err(Error::unavailable("reach redis", Some(failure.into())));
+            }
+            sleep(RETRY).await;
         }
     }
 
-    /// Looks at the server again whenever it is back: it may be another one, or have other settings.
-    pub(super) async fn watch(&self) {
-        loop {
-            self.connections.returned().await;
-            let findings = inspect(&self.connections, &self.layout).await;
-            self.advise(&findings);
-        }
-    }
-
-    /// What is worth knowing about the server.
-    pub(super) fn advice(&self) -> Vec<Advice> {
-        self.held_advice().clone()
-    }
-
-    /// Keeps what was found, and says what is new.
-    fn advise(&self, findings: &[Finding]) {
-        let advice = findings.iter().map(Finding::advice).cloned().collect();
-        let before = std::mem::replace(&mut *self.held_advice(), advice);
-        for finding in findings {
-            let advice = finding.advice();
-            if before.contains(advice) {
-                continue;
-            }
-            let (about, message) = (advice.subject(), advice.message());
-            if finding.is_broken() {
-                tracing::error!(about, message, "redis is not as it must be");
-            } else {
-                tracing::warn!(about, message, "advice on redis");
-            }
-        }
-    }
-
-    fn held_advice(&self) -> MutexGuard<'_, Vec<Advice>> {
-        // The list is replaced as a whole, so a panic elsewhere spoils nothing.
-        self.advice.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn inspector(&self) -> &Inspector {
+        &self.inspector
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -362,16 +314,6 @@ impl RedisRemote {
             self.layout.channel(bucket),
         ]
     }
-}
-
-/// Waiting would not help: the server is there and does not want us.
-fn is_refusal(error: &RemoteError) -> bool {
-    let RemoteError::Failed(error) = error else {
-        return false;
-    };
-    let refusals = ["NOAUTH", "WRONGPASS"];
-    error.kind() == redis::ErrorKind::AuthenticationFailed
-        || error.code().is_some_and(|code| refusals.contains(&code))
 }
 
 /// What a script needs to begin an epoch or to link an event.

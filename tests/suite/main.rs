@@ -1,5 +1,8 @@
 //! The behaviour of a cache through its public API, on both remotes.
 
+mod advice;
+#[cfg(feature = "proof")]
+mod agreements;
 mod bad_input;
 mod basics;
 #[cfg(feature = "proof")]
@@ -9,6 +12,7 @@ mod faults;
 mod leases;
 mod loading;
 mod nodes;
+mod prefixes;
 #[cfg(feature = "proof")]
 mod protections;
 #[cfg(feature = "proof")]
@@ -19,5 +23,6 @@ mod refusals;
 mod shutdowns;
 #[cfg(feature = "proof")]
 mod steps;
+mod switches;
 #[cfg(feature = "proof")]
 mod truth;
