@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 
 /// The remote tier of one `Tiers`.
 pub(crate) enum Remote {
-    Redis(RedisRemote),
+    Redis(Box<RedisRemote>),
     Memory(Attached),
 }
 

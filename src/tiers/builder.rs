@@ -145,7 +145,8 @@ impl TiersBuilder {
         let remote = match &self.place {
             Place::Hub(hub) => Remote::Memory(hub.attach(layout.clone())),
             Place::Redis(url) => {
-                Remote::Redis(RedisRemote::new(url, layout.clone(), self.remote_timeout)?)
+                let redis = RedisRemote::new(url, layout.clone(), self.remote_timeout)?;
+                Remote::Redis(Box::new(redis))
             }
         };
         let answers = start.check(&remote).await?;
