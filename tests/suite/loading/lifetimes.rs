@@ -132,7 +132,7 @@ async fn a_confirmation_does_not_transfer_the_value() {
 }
 
 #[tokio::test]
-async fn every_key_in_redis_has_a_ttl_but_control_records_and_logs() {
+async fn every_key_in_redis_has_a_ttl_but_control_records_logs_and_the_agreement() {
     let remote = Remote::around_redis();
     let node = remote.node().await;
     let store = CountingStore::new();
@@ -152,13 +152,16 @@ async fn every_key_in_redis_has_a_ttl_but_control_records_and_logs() {
         let kind = key.split("}:").nth(1).unwrap().split(':').next().unwrap();
         let ttl: i64 = redis.command(&["PTTL", &key]).parse().unwrap();
         match kind {
-            "c" | "l" => assert_eq!(ttl, -1, "{key}"),
+            "a" | "c" | "l" => assert_eq!(ttl, -1, "{key}"),
             _ => assert!(ttl > 0, "{key} has no TTL: {ttl}"),
         }
         kinds.insert(kind.to_owned());
     }
 
-    assert_eq!(kinds, ["c", "l", "p", "s", "v"].map(str::to_owned).into());
+    assert_eq!(
+        kinds,
+        ["a", "c", "l", "p", "s", "v"].map(str::to_owned).into()
+    );
 }
 
 /// Two nodes around a hub, with one clock for all.
