@@ -73,7 +73,7 @@ mod tiers;
 #[doc(hidden)]
 pub use self::tiers::Protection;
 pub use self::{
-    cache::TieredCache,
+    cache::{Batch, BatchContext, TieredCache},
     cached::Cached,
     codec::{Bincode, Codec, DecodeError, EncodeError},
     error::{BoxError, Error, OptionalExt},

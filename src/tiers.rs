@@ -348,6 +348,7 @@ where
             circles: Arc::clone(&engine.circles),
             large: false.into(),
             told: false.into(),
+            told_of_foreign: false.into(),
             guarded,
             buckets: engine.layout.buckets(),
         };

@@ -9,14 +9,14 @@ use crate::{
     error::{BoxError, Error},
     feed::{Listener, Proof},
     load::{
-        Acquired, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, acquire, give_back,
-        panic_message, run, waits_for,
+        Acquired, Flight, Flights, Grant, Joinable, Loaded, Permit, Role, Shelf, acquire,
+        give_back, panic_message, run, waits_for,
     },
     local::Ticket,
     model::{Address, CacheKey, EntityName, Entry, RenderedKey, Visibility},
     observe::Decision,
     outcome::Outcome,
-    remote::RemoteError,
+    remote::{RemoteError, Snapshot},
     scope::RequestScope,
 };
 use std::{
@@ -86,23 +86,36 @@ impl<V: Send + Sync + 'static> Core<V> {
         E: Into<BoxError> + 'static,
     {
         loop {
-            let now = self.shelf.now();
-            match self
-                .flights
-                .join(&at.key, at.id.bucket, now, self.joinable(at, now))
-            {
+            match self.join(at) {
                 Role::Lead(permit) => return self.lead(at, permit, load).await,
                 Role::Follow(flight) => {
-                    let _waiting = waits_for(&self.engine.circles, flight.number())
-                        .map_err(|()| self.circular(at))?;
-                    self.shelf.observer.note(Decision::FlightJoined);
-                    // `None`: its leader was dropped before it could load. Somebody else leads now, perhaps this caller.
-                    if let Some(answer) = flight.answer().await {
-                        return self.shared(at, answer);
+                    if let Some(answer) = self.follow(at, &flight).await {
+                        return answer;
                     }
                 }
             }
         }
+    }
+
+    pub(super) fn join(&self, at: &Address) -> Role<V> {
+        let now = self.shelf.now();
+        let joinable = self.joinable(at, now);
+        self.flights.join(&at.key, at.id.bucket, now, joinable)
+    }
+
+    /// The answer of somebody else's load. `None`: its leader was dropped before it could load, and somebody else leads
+    /// now, perhaps this caller.
+    pub(super) async fn follow(
+        &self,
+        at: &Address,
+        flight: &Flight<V>,
+    ) -> Option<Result<Cached<V>, Error>> {
+        let Ok(_waiting) = waits_for(&self.engine.circles, flight.number()) else {
+            return Some(Err(self.circular(at)));
+        };
+        self.shelf.observer.note(Decision::FlightJoined);
+        let answer = flight.answer().await?;
+        Some(self.shared(at, answer))
     }
 
     async fn lead<F, Fut, R, E>(
@@ -160,11 +173,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     async fn prepare(&self, at: &Address, permit: &Permit<V>) -> Prepared<V> {
         let known = self.look(at);
         let ticket = known.ticket;
-        if let Some(hit) = known
-            .held
-            .clone()
-            .and_then(|entry| self.serve(&at.key, entry, known.proof, self.shelf.now()))
-        {
+        if let Some(hit) = self.serve_known(at, &known) {
             return Prepared::Hit(hit);
         }
         if self.engine.journal().holds(at.id) {
@@ -187,11 +196,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         permit: &Permit<V>,
         discard: bool,
     ) -> Result<Prepared<V>, RemoteError> {
-        let ticket = || {
-            let ticket = self.ticket(at);
-            // In this order: an invalidation stands in the journal before it touches the ticket's cell.
-            (!self.engine.journal().holds(at.id)).then_some(ticket)
-        };
+        let ticket = || self.believed(at);
         let seen = |head: &_| self.engine.seen(at.id.bucket, Some(*head));
         Ok(
             match acquire(&self.shelf, at, discard, permit, ticket, seen).await? {
@@ -203,7 +208,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// Redis did not answer: the local value within its local TTL, if there is one.
-    fn without_remote(&self, at: &Address, error: &RemoteError) -> Option<Cached<V>> {
+    pub(super) fn without_remote(&self, at: &Address, error: &RemoteError) -> Option<Cached<V>> {
         if !matches!(error, RemoteError::Away | RemoteError::Doubted) {
             self.shelf.observer.note(Decision::RemoteError);
             tracing::debug!(%error, "redis did not answer a read");
@@ -222,27 +227,41 @@ impl<V: Send + Sync + 'static> Core<V> {
         ticket: Ticket,
     ) -> Result<Asked<V>, RemoteError> {
         if let Some(entry) = held.filter(|entry| entry.generation.is_some()) {
-            if self.is_current(at, &entry).await? {
-                let now = self.shelf.now();
-                self.shelf.renew(at.id, &entry, ticket, now);
-                let hit = self.answer(&at.key, entry, now, Outcome::LocalRevalidated);
+            let snapshot = self.shelf.remote.check(at).await?;
+            if let Some(hit) = self.confirm(at, entry, &snapshot, ticket) {
                 return Ok(Asked::Hit(hit));
             }
-            self.shelf.local.remove(at.id, &entry);
         }
         let snapshot = self.shelf.remote.read(at, self.shelf.is_large()).await?;
-        self.engine.seen(at.id.bucket, snapshot.head);
-        match self.shelf.accept(at, &snapshot) {
-            Ok(Some(entry)) => Ok(Asked::Hit(self.take(at, entry, ticket))),
-            Ok(None) => Ok(Asked::Miss { discard: false }),
-            Err(()) => Ok(Asked::Miss { discard: true }),
-        }
+        Ok(self.accept(at, &snapshot, ticket))
     }
 
-    async fn is_current(&self, at: &Address, entry: &Entry<V>) -> Result<bool, RemoteError> {
-        let snapshot = self.shelf.remote.check(at).await?;
+    /// The local value, if its version is the one in this snapshot; else it is dropped.
+    pub(super) fn confirm(
+        &self,
+        at: &Address,
+        entry: Arc<Entry<V>>,
+        snapshot: &Snapshot,
+        ticket: Ticket,
+    ) -> Option<Cached<V>> {
         self.engine.seen(at.id.bucket, snapshot.head);
-        Ok(entry.generation.is_some() && snapshot.generation() == entry.generation)
+        if entry.generation.is_none() || snapshot.generation() != entry.generation {
+            self.shelf.local.remove(at.id, &entry);
+            return None;
+        }
+        let now = self.shelf.now();
+        self.shelf.renew(at.id, &entry, ticket, now);
+        Some(self.answer(&at.key, entry, now, Outcome::LocalRevalidated))
+    }
+
+    /// The value in this snapshot, if it is the current one.
+    pub(super) fn accept(&self, at: &Address, snapshot: &Snapshot, ticket: Ticket) -> Asked<V> {
+        self.engine.seen(at.id.bucket, snapshot.head);
+        match self.shelf.accept(at, snapshot) {
+            Ok(Some(entry)) => Asked::Hit(self.take(at, entry, ticket)),
+            Ok(None) => Asked::Miss { discard: false },
+            Err(()) => Asked::Miss { discard: true },
+        }
     }
 
     /// What this process was told of the key so far; to be taken before anything is asked.
@@ -252,8 +271,15 @@ impl<V: Send + Sync + 'static> Core<V> {
             .ticket(at.id, self.engine.proofs.read(at.id.bucket).gap)
     }
 
+    /// The ticket for a question to Redis; `None` if Redis is not to be believed.
+    pub(super) fn believed(&self, at: &Address) -> Option<Ticket> {
+        let ticket = self.ticket(at);
+        // In this order: an invalidation stands in the journal before it touches the ticket's cell.
+        (!self.engine.journal().holds(at.id)).then_some(ticket)
+    }
+
     /// What this process knows, before anybody else is asked: proof and ticket first, then the entry.
-    fn look(&self, at: &Address) -> Known<V> {
+    pub(super) fn look(&self, at: &Address) -> Known<V> {
         let proof = self.engine.proofs.read(at.id.bucket);
         let ticket = self.shelf.local.ticket(at.id, proof.gap);
         let held = self.shelf.local.get(at.id.hash, at.key.bytes());
@@ -263,6 +289,11 @@ impl<V: Send + Sync + 'static> Core<V> {
             ticket,
             held,
         }
+    }
+
+    pub(super) fn serve_known(&self, at: &Address, known: &Known<V>) -> Option<Cached<V>> {
+        let held = known.held.clone()?;
+        self.serve(&at.key, held, known.proof, self.shelf.now())
     }
 
     /// Answers with a local value that is proven, or that nobody could prove at present.
@@ -287,7 +318,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// Copies a value from Redis into this process, and answers it.
-    fn take(&self, at: &Address, entry: Arc<Entry<V>>, ticket: Ticket) -> Cached<V> {
+    pub(super) fn take(&self, at: &Address, entry: Arc<Entry<V>>, ticket: Ticket) -> Cached<V> {
         let now = self.shelf.now();
         self.shelf.put(at.id, &entry, ticket, now);
         self.answer(&at.key, entry, now, Outcome::RemoteHit)
@@ -306,7 +337,11 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// The answer of a flight: the same for all, counted and recorded by each.
-    fn shared(&self, at: &Address, answer: Result<Cached<V>, Error>) -> Result<Cached<V>, Error> {
+    pub(super) fn shared(
+        &self,
+        at: &Address,
+        answer: Result<Cached<V>, Error>,
+    ) -> Result<Cached<V>, Error> {
         match &answer {
             Ok(cached) => {
                 self.shelf.observer.answered(cached.outcome());
@@ -344,6 +379,11 @@ impl<V: Send + Sync + 'static> Core<V> {
         );
     }
 
+    pub(super) fn failed(&self, error: Error) -> Error {
+        self.shelf.observer.note(Decision::Failed);
+        error
+    }
+
     fn joinable(&self, at: &Address, now: u64) -> Joinable {
         let live = self.engine.proofs.read(at.id.bucket).is_live(now);
         Joinable {
@@ -352,7 +392,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
     }
 
-    fn circular(&self, at: &Address) -> Error {
+    pub(super) fn circular(&self, at: &Address) -> Error {
         Error::circular(format!(
             "a load asked for {}, whose load waits for it",
             at.name()
@@ -361,7 +401,7 @@ impl<V: Send + Sync + 'static> Core<V> {
 }
 
 /// What Redis said.
-enum Asked<V> {
+pub(super) enum Asked<V> {
     Hit(Cached<V>),
     /// `discard`: there is a payload, and it is bad.
     Miss {
@@ -370,8 +410,21 @@ enum Asked<V> {
 }
 
 /// What this process knows of a key.
-struct Known<V> {
-    proof: Proof,
-    ticket: Ticket,
-    held: Option<Arc<Entry<V>>>,
+pub(super) struct Known<V> {
+    pub(super) proof: Proof,
+    pub(super) ticket: Ticket,
+    pub(super) held: Option<Arc<Entry<V>>>,
+}
+
+impl<V> Known<V> {
+    /// The held value, if asking for the version alone can prove it.
+    pub(super) fn provable(&self) -> Option<&Arc<Entry<V>>> {
+        let held = self.held.as_ref();
+        held.filter(|entry| entry.generation.is_some())
+    }
+
+    /// The same after the held value turned out to be old.
+    pub(super) fn without_held(self) -> Self {
+        Self { held: None, ..self }
+    }
 }

@@ -4,30 +4,21 @@ use super::core::Core;
 use crate::{
     error::Error,
     feed::Listener,
-    invalidate::{BATCH, Receipt},
+    invalidate::Receipt,
     local::Touch,
     model::{Address, EntityId, Generation, Stamp, Version},
     observe::Decision,
     remote::{Fill, Filled},
 };
-use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 
 impl<V: Send + Sync + 'static> Core<V> {
     pub(super) async fn invalidate(self: Arc<Self>, at: Vec<Address>) -> Result<Receipt, Error> {
-        let one = |at: Address| {
-            let core = Arc::clone(&self);
-            async move { core.invalidate_one(&at).await }
-        };
-        let mut stamps = stream::iter(at).map(one).buffer_unordered(BATCH);
-        let (mut receipt, mut failed) = (Receipt::default(), None);
-        while let Some(stamp) = stamps.next().await {
-            match stamp {
-                Ok(stamp) => receipt.add(stamp),
-                Err(error) => failed = Some(error),
-            }
-        }
-        failed.map_or(Ok(receipt), Err)
+        let ttl = self.shelf.policy.pointer_ttl();
+        self.engine
+            .sender
+            .invalidate_many(&at, ttl, |at, touch| self.touch_all(at.id, touch))
+            .await
     }
 
     async fn invalidate_one(&self, at: &Address) -> Result<Option<Stamp>, Error> {

@@ -1,12 +1,12 @@
 //! The fixed order of one invalidation, and the sending of those that wait.
 
-use super::Journal;
+use super::{Journal, Receipt};
 use crate::{
     error::Error,
     local::Touch,
     model::{Address, Generation, Stamp, Version},
     observe::{Decision, Observer},
-    remote::Remote,
+    remote::{BUMPS, Remote, RemoteError},
 };
 use futures_util::{StreamExt, stream};
 use std::{sync::Arc, time::Duration};
@@ -36,7 +36,63 @@ impl Sender {
             self.postpone(at, pointer_ttl, touch)?;
             return Ok(None);
         }
-        match self.remote.bump(at, pointer_ttl).await {
+        let answer = self.remote.bump(at, pointer_ttl).await;
+        self.told(at, pointer_ttl, answer, touch)
+    }
+
+    /// The same for many entities. What Redis takes of them it takes, whatever becomes of the others.
+    ///
+    /// # Errors
+    /// Only if the journal is full; the others are invalidated all the same.
+    pub(crate) async fn invalidate_many(
+        &self,
+        at: &[Address],
+        pointer_ttl: u64,
+        touch: impl Fn(&Address, Touch),
+    ) -> Result<Receipt, Error> {
+        let (mut receipt, mut failed) = (Receipt::default(), None);
+        for piece in at.chunks(BUMPS) {
+            for stamp in self.invalidate_piece(piece, pointer_ttl, &touch).await {
+                match stamp {
+                    Ok(stamp) => receipt.add(stamp),
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        failed.map_or(Ok(receipt), Err)
+    }
+
+    async fn invalidate_piece(
+        &self,
+        piece: &[Address],
+        pointer_ttl: u64,
+        touch: impl Fn(&Address, Touch),
+    ) -> Vec<Result<Option<Stamp>, Error>> {
+        if let [one] = piece {
+            return vec![self.invalidate(one, pointer_ttl, touch).await];
+        }
+        let (waiting, sent): (Vec<_>, Vec<_>) =
+            piece.iter().partition(|at| self.journal.holds(at.id));
+        let postponed = waiting.into_iter().map(|at| {
+            self.postpone(at, pointer_ttl, &touch)?;
+            Ok(None)
+        });
+        let mut stamps: Vec<_> = postponed.collect();
+        let answers = self.remote.bump_many(&sent, pointer_ttl).await;
+        let told = |(at, answer)| self.told(at, pointer_ttl, answer, &touch);
+        stamps.extend(sent.into_iter().zip(answers).map(told));
+        stamps
+    }
+
+    /// Redis has answered a bump, or not.
+    fn told(
+        &self,
+        at: &Address,
+        pointer_ttl: u64,
+        answer: Result<Stamp, RemoteError>,
+        touch: impl Fn(&Address, Touch),
+    ) -> Result<Option<Stamp>, Error> {
+        match answer {
             Ok(stamp) => {
                 self.observer.note(Decision::Bump);
                 touch(
@@ -108,7 +164,7 @@ pub(crate) async fn resend(sender: Sender) {
     }
 }
 
-/// Invalidations under way at once.
-pub(crate) const BATCH: usize = 64;
+/// Invalidations sent again at once.
+const BATCH: usize = 64;
 /// After Redis took none.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -14,7 +14,7 @@ use crate::{
     model::{Address, Entry, Generation, Lifetime},
     observe::Decision,
     outcome::Outcome,
-    remote::{Fill, Filled},
+    remote::{Fill, Filled, RemoteError},
 };
 use futures_util::FutureExt;
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};
@@ -26,6 +26,16 @@ pub(crate) enum Grant {
     Leased(Leased),
     /// Redis could not be asked, or is not to be believed: the value stays here, for a second.
     Alone(Ticket),
+}
+
+impl Grant {
+    /// That of the lease, if there is one.
+    pub(super) fn token(&self) -> Option<u64> {
+        match self {
+            Self::Leased(leased) => leased.token,
+            Self::Alone(_) => None,
+        }
+    }
 }
 
 /// Runs the loader, fills both tiers and answers everybody who waits.
@@ -76,13 +86,12 @@ pub(crate) async fn give_back<V: Send + Sync + 'static>(
     at: &Address,
     grant: &Grant,
 ) {
-    if let Grant::Leased(leased) = grant {
-        release(shelf, at, leased).await;
+    if let Some(token) = grant.token() {
+        release(shelf, at, token).await;
     }
 }
 
-async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, leased: &Leased) {
-    let Some(token) = leased.token else { return };
+async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token: u64) {
     if let Err(error) = shelf.remote.release(at, token).await {
         // It ends by itself; those who wait look again until it does.
         tracing::debug!(%error, "a lease could not be released");
@@ -90,11 +99,35 @@ async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, lease
 }
 
 /// A load that has ended.
-struct Load<'a, V> {
-    shelf: &'a Shelf<V>,
-    at: &'a Address,
-    began: u64,
-    micros: u128,
+pub(super) struct Load<'a, V> {
+    pub(super) shelf: &'a Shelf<V>,
+    pub(super) at: &'a Address,
+    pub(super) began: u64,
+    pub(super) micros: u128,
+}
+
+/// What is left to do at Redis before an answer may be given.
+pub(super) enum Settling<V> {
+    Done(Result<Cached<V>, Error>),
+    /// The lease is to be given back.
+    Release(u64, Result<Cached<V>, Error>),
+    /// The value is to be stored.
+    Fill(Fill, Filling<V>),
+}
+
+/// A value on its way to Redis.
+pub(super) struct Filling<V> {
+    entry: Arc<Entry<V>>,
+    ticket: Ticket,
+}
+
+impl<V> Settling<V> {
+    pub(super) fn release(token: Option<u64>, result: Result<Cached<V>, Error>) -> Self {
+        match token {
+            Some(token) => Self::Release(token, result),
+            None => Self::Done(result),
+        }
+    }
 }
 
 impl<V: Send + Sync + 'static> Load<'_, V> {
@@ -103,8 +136,27 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         grant: Grant,
         answer: Result<Answer<V>, Error>,
     ) -> Result<Cached<V>, Error> {
+        match self.judge(grant, answer).await {
+            Settling::Done(result) => result,
+            Settling::Release(token, result) => {
+                release(self.shelf, self.at, token).await;
+                result
+            }
+            Settling::Fill(fill, filling) => {
+                let filled = self.shelf.remote.fill(self.at, fill).await;
+                Ok(self.filled(filling, filled))
+            }
+        }
+    }
+
+    /// What an answer asks of Redis.
+    pub(super) async fn judge(
+        &self,
+        grant: Grant,
+        answer: Result<Answer<V>, Error>,
+    ) -> Settling<V> {
         let error = match answer {
-            Ok(Answer::Value(value)) => return Ok(self.answered(self.fill(grant, value).await)),
+            Ok(Answer::Value(value)) => return self.pack(grant, value).await,
             Ok(Answer::Absent) => {
                 self.shelf.observer.note(Decision::Absent);
                 Error::absent()
@@ -114,14 +166,16 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 error
             }
         };
-        give_back(self.shelf, self.at, &grant).await;
-        Err(error)
+        Settling::release(grant.token(), Err(error))
     }
 
-    async fn fill(&self, grant: Grant, value: V) -> Arc<Entry<V>> {
+    async fn pack(&self, grant: Grant, value: V) -> Settling<V> {
         let leased = match grant {
             Grant::Leased(leased) => leased,
-            Grant::Alone(ticket) => return self.keep_unproven(value, ticket),
+            Grant::Alone(ticket) => {
+                let entry = self.keep_unproven(value, ticket);
+                return Settling::Done(Ok(self.answered(entry)));
+            }
         };
         let generation = self.generation_of(&leased).await;
         let micros = u32::try_from(self.micros).unwrap_or(u32::MAX);
@@ -129,10 +183,9 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             .shelf
             .pack(self.at, &value, generation, leased.birth, micros)
         {
-            Ok(sealed) => self.store(leased, generation, value, sealed).await,
+            Ok(sealed) => self.seal(&leased, generation, value, sealed),
             Err(error) => {
                 self.shelf.tell_of_unstorable(&error);
-                release(self.shelf, self.at, &leased).await;
                 let deadline = leased.birth + self.shelf.policy.jittered_ttl();
                 let lifetime = self.lifetime(leased.birth, deadline);
                 let entry =
@@ -142,18 +195,18 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                     );
                 self.shelf
                     .put(self.at.id, &entry, leased.ticket, self.began);
-                entry
+                Settling::release(leased.token, Ok(self.answered(entry)))
             }
         }
     }
 
-    async fn store(
+    fn seal(
         &self,
-        leased: Leased,
+        leased: &Leased,
         generation: Generation,
         value: V,
         sealed: Sealed,
-    ) -> Arc<Entry<V>> {
+    ) -> Settling<V> {
         let lifetime = self.lifetime(leased.birth, sealed.deadline);
         let entry = self
             .shelf
@@ -165,10 +218,21 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             pointer_ttl: self.shelf.policy.pointer_ttl(),
             payload: sealed.bytes,
         };
-        match self.shelf.remote.fill(self.at, fill).await {
+        let ticket = leased.ticket;
+        Settling::Fill(fill, Filling { entry, ticket })
+    }
+
+    /// What the answer to a fill means for this process and for those who wait.
+    pub(super) fn filled(
+        &self,
+        filling: Filling<V>,
+        filled: Result<Filled, RemoteError>,
+    ) -> Cached<V> {
+        let Filling { entry, ticket } = filling;
+        match filled {
             Ok(Filled::Stored) => {
                 let now = self.shelf.now();
-                self.shelf.put(self.at.id, &entry, leased.ticket, now);
+                self.shelf.put(self.at.id, &entry, ticket, now);
             }
             // Current when it was loaded, and its readers began before: theirs, and nobody else's.
             Ok(Filled::Stale) => self.shelf.observer.note(Decision::StaleFill),
@@ -177,11 +241,10 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 self.shelf.observer.note(Decision::RemoteError);
                 tracing::debug!(%error, "a value could not be stored");
                 // The version was Redis' own, so a later look can prove it.
-                self.shelf
-                    .put(self.at.id, &entry, leased.ticket, self.began);
+                self.shelf.put(self.at.id, &entry, ticket, self.began);
             }
         }
-        entry
+        self.answered(entry)
     }
 
     /// For as long as the load was begun at most a second ago: nothing tells of an invalidation meanwhile.
@@ -227,31 +290,31 @@ fn keep_lease<V: Send + Sync + 'static>(
     permit: &Permit<V>,
     grant: &Grant,
 ) -> Option<AbortOnDrop> {
-    let Grant::Leased(leased) = grant else {
-        return None;
-    };
-    permit.loads_under(leased.generation);
-    let keep = lease::keep(Arc::clone(shelf), at.clone(), leased.token?);
+    loads_under(permit, grant);
+    let keep = lease::keep(Arc::clone(shelf), at.clone(), grant.token()?);
     Some(AbortOnDrop(tokio::spawn(keep)))
 }
 
+/// From here on an event of the generation that it loads under does not detach the flight.
+pub(super) fn loads_under<V>(permit: &Permit<V>, grant: &Grant) {
+    if let Grant::Leased(leased) = grant {
+        permit.loads_under(leased.generation);
+    }
+}
+
 /// Makes it known in this process who loads under the lease.
-fn hold_lease<'a, V: Send + Sync + 'static>(
+pub(super) fn hold_lease<'a, V: Send + Sync + 'static>(
     shelf: &'a Shelf<V>,
     at: &Address,
     permit: &Permit<V>,
     grant: &Grant,
 ) -> Option<circle::Holding<'a>> {
-    match grant {
-        Grant::Leased(Leased { token: Some(_), .. }) => {
-            Some(shelf.circles.holds(at, permit.flight().number()))
-        }
-        _ => None,
-    }
+    let holder = permit.flight().number();
+    grant.token().map(|_| shelf.circles.holds(at, holder))
 }
 
 /// A task that ends with its owner.
-struct AbortOnDrop(JoinHandle<()>);
+pub(super) struct AbortOnDrop(pub(super) JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

@@ -87,7 +87,42 @@ impl Connections {
         let mut manager = self.manager(class);
         // An error of the server comes as a value.
         let call = async { manager.send_packed_command(command).await?.extract_error() };
-        self.judge(self.limited(class, since, call).await)
+        self.judge(limited(since + self.limit_of(class), call).await)
+    }
+
+    /// Sends one command that concerns many entities: it may take as long as a large value, whatever carries it.
+    pub(super) async fn send_long(
+        &self,
+        class: Class,
+        command: &Cmd,
+    ) -> Result<Value, RemoteError> {
+        self.check_up()?;
+        let mut manager = self.manager(class);
+        let call = async { manager.send_packed_command(command).await?.extract_error() };
+        self.judge(limited(self.long_deadline(), call).await)
+    }
+
+    /// Sends a pipeline within the limit of a large value, unless Redis is away. Each command has an answer of its own.
+    pub(super) async fn send_all(
+        &self,
+        class: Class,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<Result<Value, RemoteError>>, RemoteError> {
+        self.check_up()?;
+        let mut manager = self.manager(class);
+        let call = manager.send_packed_commands(pipeline, 0, pipeline.len());
+        let replies = self.judge(limited(self.long_deadline(), call).await)?;
+        let of_each = |reply: Value| reply.extract_error().map_err(RemoteError::Failed);
+        let answers: Vec<_> = replies.into_iter().map(of_each).collect();
+        if let Some(error) = answers.iter().find_map(|answer| {
+            answer
+                .as_ref()
+                .err()
+                .filter(|error| tells_of_the_server(error))
+        }) {
+            return self.judge(Err(error.clone()));
+        }
+        Ok(answers)
     }
 
     /// Sends a pipeline, also while Redis is away: this is the probe that finds it back.
@@ -99,7 +134,7 @@ impl Connections {
         let mut manager = self.manager(Class::Small);
         let call =
             async { without_errors(manager.send_packed_commands(pipeline, 0, replies).await?) };
-        let answer = self.limited(Class::Small, Instant::now(), call).await;
+        let answer = limited(Instant::now() + self.limit, call).await;
         if answer.is_ok() && self.breaker.probed() {
             tracing::info!("redis answers");
         }
@@ -117,7 +152,7 @@ impl Connections {
                 .await?;
             without_errors(replies)
         };
-        self.judge(self.limited(Class::Small, Instant::now(), call).await)
+        self.judge(limited(Instant::now() + self.limit, call).await)
     }
 
     /// A connection that pushes to `sink`, for the subscriber.
@@ -146,20 +181,15 @@ impl Connections {
         }
     }
 
-    async fn limited<T>(
-        &self,
-        class: Class,
-        since: Instant,
-        call: impl Future<Output = Result<T, RedisError>>,
-    ) -> Result<T, RemoteError> {
-        let limit = match class {
+    fn limit_of(&self, class: Class) -> Duration {
+        match class {
             Class::Small => self.limit,
             Class::Large => self.limit * LARGE_FACTOR,
-        };
-        match timeout_at(since + limit, call).await {
-            Ok(answer) => answer.map_err(RemoteError::Failed),
-            Err(_) => Err(RemoteError::Timeout),
         }
+    }
+
+    fn long_deadline(&self) -> Instant {
+        Instant::now() + self.limit_of(Class::Large)
     }
 
     fn judge<T>(&self, answer: Result<T, RemoteError>) -> Result<T, RemoteError> {
@@ -214,6 +244,16 @@ impl Managers {
     }
 }
 
+async fn limited<T>(
+    deadline: Instant,
+    call: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RemoteError> {
+    match timeout_at(deadline, call).await {
+        Ok(answer) => answer.map_err(RemoteError::Failed),
+        Err(_) => Err(RemoteError::Timeout),
+    }
+}
+
 fn without_errors(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
     replies.into_iter().map(Value::extract_error).collect()
 }
@@ -246,5 +286,5 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
 }
 
 const CONNECT: Duration = Duration::from_millis(300);
-/// A large value may take this many times the limit of a small one.
-const LARGE_FACTOR: u32 = 5;
+/// A large value, or a call for many entities, may take this many times the limit of a small one.
+pub(crate) const LARGE_FACTOR: u32 = 5;

@@ -7,6 +7,7 @@
 mod breaker;
 mod connection;
 mod layout;
+mod many;
 mod memory;
 mod reader;
 mod records;
@@ -17,7 +18,9 @@ mod wire;
 
 pub use self::memory::InProcess;
 pub(crate) use self::{
+    connection::LARGE_FACTOR,
     layout::Layout,
+    many::{Ask, BUMPS, CALLS},
     memory::Attached,
     store::{LARGE, RedisRemote},
 };

@@ -23,10 +23,10 @@ use tokio::{
 
 /// The remote tier in Redis.
 pub(crate) struct RedisRemote {
-    connections: Arc<Connections>,
+    pub(super) connections: Arc<Connections>,
     reader: Arc<Reader>,
-    layout: Layout,
-    scripts: Scripts,
+    pub(super) layout: Layout,
+    pub(super) scripts: Scripts,
 }
 
 impl RedisRemote {
@@ -94,13 +94,7 @@ impl RedisRemote {
         let keys = self.keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.open, &keys, |command| {
-                fresh(command);
-                command
-                    .arg(open.token)
-                    .arg(millis(open.lease))
-                    .arg(open.pointer_ttl)
-                    .arg(u8::from(open.discard))
-                    .arg(open.until);
+                open_arguments(command, &open);
             })
             .await?;
         opened(reply)
@@ -112,30 +106,19 @@ impl RedisRemote {
         } else {
             Class::Small
         };
+        let keys = self.keys(at);
         let reply = self
-            .run_fill(class, at, |command| {
-                command
-                    .arg(fill.generation.epoch.0)
-                    .arg(fill.generation.version.0)
-                    .arg(fill.token);
-                command.arg(fill.deadline).arg(fill.pointer_ttl);
-                entity(command, at);
-                command.arg(&fill.payload);
+            .run(class, &self.scripts.fill, &keys, |command| {
+                fill_arguments(command, at, &fill);
             })
             .await?;
-        match text(&reply) {
-            Some("stored") => Ok(Filled::Stored),
-            Some("stale") => Ok(Filled::Stale),
-            Some("expired") => Ok(Filled::Expired),
-            _ => Err(RemoteError::Nonsense("the answer to a fill")),
-        }
+        filled(&reply)
     }
 
     pub(super) async fn release(&self, at: &Address, token: u64) -> Result<(), RemoteError> {
-        let released = self.run_fill(Class::Small, at, |command| {
-            command.arg(0).arg(0).arg(token).arg(0).arg(0);
-            entity(command, at);
-            command.arg("");
+        let keys = self.keys(at);
+        let released = self.run(Class::Small, &self.scripts.fill, &keys, |command| {
+            release_arguments(command, at, token);
         });
         released.await.map(drop)
     }
@@ -148,31 +131,19 @@ impl RedisRemote {
     ) -> Result<(), RemoteError> {
         let keys = [self.layout.lease(at)];
         let renewed = self.run(Class::Small, &self.scripts.renew, &keys, |command| {
-            command.arg(token).arg(millis(lease));
+            renew_arguments(command, token, lease);
         });
         renewed.await.map(drop)
     }
 
     pub(super) async fn bump(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
-        let bucket = at.id.bucket;
-        let [control, log, channel] = self.feed(bucket);
-        let keys = [control, log, channel, self.layout.pointer(at)];
+        let keys = self.bump_keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.bump, &keys, |command| {
-                fresh(command);
-                command.arg(pointer_ttl);
-                entity(command, at);
+                bump_arguments(command, at, pointer_ttl);
             })
             .await?;
-        let [epoch, n] = row(reply)?;
-        match (number(&epoch), number(&n)) {
-            (Some(epoch), Some(n)) => Ok(Stamp {
-                bucket,
-                epoch: Epoch(epoch),
-                n,
-            }),
-            _ => Err(RemoteError::Nonsense("the answer to a bump")),
-        }
+        bumped(at, reply)
     }
 
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
@@ -227,20 +198,6 @@ impl RedisRemote {
         subscriber::follow(&self.connections, &self.layout, sink).await;
     }
 
-    async fn run_fill(
-        &self,
-        class: Class,
-        at: &Address,
-        rest: impl Fn(&mut redis::Cmd),
-    ) -> Result<Value, RemoteError> {
-        let keys = self.keys(at);
-        let with_fresh = |command: &mut redis::Cmd| {
-            fresh(command);
-            rest(command);
-        };
-        self.run(class, &self.scripts.fill, &keys, with_fresh).await
-    }
-
     async fn run(
         &self,
         class: Class,
@@ -261,7 +218,7 @@ impl RedisRemote {
     }
 
     /// The keys of the scripts that concern a value, in their order.
-    fn keys(&self, at: &Address) -> [Name; 6] {
+    pub(super) fn keys(&self, at: &Address) -> [Name; 6] {
         let [control, log, channel] = self.feed(at.id.bucket);
         let layout = &self.layout;
         [
@@ -272,6 +229,11 @@ impl RedisRemote {
             layout.value(at),
             layout.lease(at),
         ]
+    }
+
+    pub(super) fn bump_keys(&self, at: &Address) -> [Name; 4] {
+        let [control, log, channel] = self.feed(at.id.bucket);
+        [control, log, channel, self.layout.pointer(at)]
     }
 
     fn feed(&self, bucket: u16) -> [Name; 3] {
@@ -311,7 +273,67 @@ fn entity(command: &mut redis::Cmd, at: &Address) {
         .arg(format!("{:016x}", at.id.hash));
 }
 
-fn opened(reply: Value) -> Result<Opened, RemoteError> {
+pub(super) fn open_arguments(command: &mut redis::Cmd, open: &Open) {
+    fresh(command);
+    command
+        .arg(open.token)
+        .arg(millis(open.lease))
+        .arg(open.pointer_ttl)
+        .arg(u8::from(open.discard))
+        .arg(open.until);
+}
+
+pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill) {
+    fresh(command);
+    command
+        .arg(fill.generation.epoch.0)
+        .arg(fill.generation.version.0)
+        .arg(fill.token);
+    command.arg(fill.deadline).arg(fill.pointer_ttl);
+    entity(command, at);
+    command.arg(&fill.payload);
+}
+
+/// A fill without a value.
+pub(super) fn release_arguments(command: &mut redis::Cmd, at: &Address, token: u64) {
+    fresh(command);
+    command.arg(0).arg(0).arg(token).arg(0).arg(0);
+    entity(command, at);
+    command.arg("");
+}
+
+pub(super) fn renew_arguments(command: &mut redis::Cmd, token: u64, lease: Duration) {
+    command.arg(token).arg(millis(lease));
+}
+
+pub(super) fn bump_arguments(command: &mut redis::Cmd, at: &Address, pointer_ttl: u64) {
+    fresh(command);
+    command.arg(pointer_ttl);
+    entity(command, at);
+}
+
+pub(super) fn filled(reply: &Value) -> Result<Filled, RemoteError> {
+    match text(reply) {
+        Some("stored") => Ok(Filled::Stored),
+        Some("stale") => Ok(Filled::Stale),
+        Some("expired") => Ok(Filled::Expired),
+        _ => Err(RemoteError::Nonsense("the answer to a fill")),
+    }
+}
+
+pub(super) fn bumped(at: &Address, reply: Value) -> Result<Stamp, RemoteError> {
+    let [epoch, n] = row(reply)?;
+    match (number(&epoch), number(&n)) {
+        (Some(epoch), Some(n)) => Ok(Stamp {
+            bucket: at.id.bucket,
+            epoch: Epoch(epoch),
+            n,
+        }),
+        _ => Err(RemoteError::Nonsense("the answer to a bump")),
+    }
+}
+
+pub(super) fn opened(reply: Value) -> Result<Opened, RemoteError> {
     let Value::Array(mut fields) = reply else {
         return Err(RemoteError::Nonsense("the answer to an open"));
     };
