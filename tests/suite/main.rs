@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod basics;
+mod batches;
 #[cfg(feature = "proof")]
 mod chaos;
 #[cfg(feature = "proof")]
