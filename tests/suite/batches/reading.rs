@@ -3,7 +3,13 @@
 use super::table::{Table, pairs, read_many};
 use crate::nodes::Remote;
 use crate::reads::{Numbers, counters, ends, read};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tricache::{InProcess, ManualClock, Outcome, Policy, RequestScope, Tiers};
 use tricache_test_support::CountingStore;
 
@@ -172,16 +178,20 @@ async fn a_scope_records_each_key_of_a_batch_absent_ones_too() {
 async fn a_hundred_thousand_keys_are_one_batch() {
     for remote in Remote::both() {
         let (node, other) = (remote.node().await, remote.node().await);
-        let (table, keys) = (Table::default(), (0..100_000).collect::<Vec<u64>>());
+        let (calls, keys) = (AtomicUsize::new(0), (0..100_000).collect::<Vec<u64>>());
 
-        let loaded = read_many(&node.cache, &table, &keys).await;
-        let copied = read_many(&other.cache, &table, &keys).await;
+        let loaded = node.cache.get_or_load_many(&keys, |cx| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<_, std::io::Error>(cx.into_keys().into_iter().map(|key| (key, key))) }
+        });
+        let loaded = pairs(ends(loaded).await.unwrap());
+        let copied = pairs(ends(other.cache.get_many(&keys)).await.unwrap());
 
-        assert!(loaded.iter().map(|(key, _)| *key).eq(0..100_000));
-        assert_eq!(table.calls().len(), 1);
-        assert_eq!(pairs(copied).len(), 100_000);
-        assert_eq!(counters(&other).remote_hits, 100_000);
-        assert_eq!(counters(&other).remote_errors, 0);
+        let wanted = (0..100_000).map(|key| (key, key));
+        assert!(loaded.into_iter().eq(wanted.clone()) && copied.into_iter().eq(wanted));
+        assert_eq!(calls.into_inner(), 1);
+        let counted = [&node, &other].map(|node| counters(node).remote_errors);
+        assert_eq!(counted, [0, 0]);
     }
 }
 
