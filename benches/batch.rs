@@ -117,8 +117,8 @@ async fn nothing(_: tricache::BatchContext<u64>) -> std::io::Result<Vec<(u64, Ro
     Err(std::io::Error::other("a miss"))
 }
 
-async fn no_row() -> std::io::Result<Row> {
-    Err(std::io::Error::other("a miss"))
+fn no_row() -> std::future::Ready<std::io::Result<Row>> {
+    std::future::ready(Err(std::io::Error::other("a miss")))
 }
 
 async fn mget(raw: &mut redis::aio::MultiplexedConnection, keys: &[u64], records: Records) {

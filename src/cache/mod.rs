@@ -1,9 +1,11 @@
 //! The handle on one cache.
 //!
-//! The read path from top to bottom is in `core.rs`, that of many keys at once in `many.rs`; invalidations and inserts are in `write.rs`.
+//! The read path from top to bottom is in `core.rs`, that of many keys at once in `many.rs` and `loading.rs`;
+//! invalidations and inserts are in `write.rs`.
 
 mod batch;
 mod core;
+mod loading;
 mod many;
 mod write;
 

@@ -5,7 +5,7 @@
 
 use super::{
     batch::Led,
-    circle::{Waiting, waits_for},
+    circle::Waiting,
     flight::{Asking, Permit},
     lease::{FIRST_LOOK, LAST_LOOK, Meaning, Question, jittered},
     run::Grant,
@@ -45,20 +45,17 @@ pub(crate) struct Seeker<'a, V> {
 }
 
 impl<'a, V: Send + Sync + 'static> Seeker<'a, V> {
-    /// `Err`: the caller's own load waits for the flight.
+    /// `ticket` is from before the first question; `caller` says whose load waits for the flight.
     pub(crate) fn new(
-        shelf: &'a Shelf<V>,
         index: usize,
         at: Address,
         permit: Permit<V>,
         ticket: Ticket,
         discard: bool,
-    ) -> Result<Self, (Address, Permit<V>)> {
-        let Ok(caller) = waits_for(&shelf.circles, permit.flight().number()) else {
-            return Err((at, permit));
-        };
+        caller: Option<Waiting<'a>>,
+    ) -> Self {
         let asking = permit.asks();
-        Ok(Self {
+        Self {
             index,
             at,
             ticket,
@@ -67,7 +64,7 @@ impl<'a, V: Send + Sync + 'static> Seeker<'a, V> {
             _asking: asking,
             _caller: caller,
             holder: None,
-        })
+        }
     }
 
     /// Ends the flight without a load.
