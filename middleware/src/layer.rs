@@ -20,6 +20,7 @@ use crate::{
     facts::{RequestFacts, ResponseFacts},
     observe::{Counts, EdgeReport, decided},
     profile::Profile,
+    varies_on::append_vary,
     write,
 };
 
@@ -144,6 +145,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let mut response = ready!(within(this.scope, || this.inner.poll(cx)))?;
+        append_vary(&mut response);
         let facts = ResponseFacts::of(&response);
         this.edge.write_headers(
             *this.request,

@@ -32,6 +32,7 @@
 //! |---|---|
 //! | `layer` | the layer: a scope around the request, headers on the response |
 //! | `public` | the mark of a route whose answer is the same for everyone |
+//! | `varies_on` | request headers that a response depends on |
 //! | `profile` | what the edge in front understands |
 //! | `stated` | what the handler itself said about caching |
 //! | `facts` | what the rules ask about a request and its response |
@@ -51,10 +52,11 @@ mod profile;
 mod public;
 mod stated;
 mod surrogate_key;
+mod varies_on;
 mod write;
 
 pub use layer::{EdgeFuture, EdgeLayer, EdgeService};
 pub use observe::EdgeReport;
 pub use profile::Profile;
-pub use public::{MarkPublic, MarkPublicFuture, Public};
+pub use public::{MarkPublic, MarkPublicFuture, Public, PublicVarying};
 pub use surrogate_key::surrogate_key;
