@@ -1,7 +1,7 @@
 //! The fixed order of one invalidation, and the sending of those that wait.
 
 use super::{
-    Journal,
+    Journal, Receipt,
     journal::{Awaited, Pending, Subject, Taken},
 };
 use crate::{
@@ -9,11 +9,11 @@ use crate::{
     local::Touch,
     model::{Address, EntityId, Generation, Stamp, StoreVersion, Version, entity_tag},
     observe::{Decision, Observer},
-    remote::{Bump, Order, Remote, RemoteError},
+    remote::{BUMPS, Bump, Bumped, Order, Remote, RemoteError},
     tags::TagTable,
 };
 use futures_util::{StreamExt, stream};
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// What an invalidation needs.
@@ -31,6 +31,13 @@ pub(crate) enum Sent {
     Acknowledged(Stamp, Order),
     /// Redis has yet to take it.
     Pending(Awaited),
+}
+
+/// What became of a bump.
+struct Told {
+    sent: Sent,
+    /// A value may be stored that shows the entity.
+    depended: bool,
 }
 
 impl Sender {
@@ -51,36 +58,124 @@ impl Sender {
             return self.postpone(at, pointer_ttl, touch);
         }
         let bump = Bump { pointer_ttl, store };
-        let bumped = match self.remote.bump(at, bump).await {
+        let answer = self.remote.bump(at, bump).await;
+        let mut sent = vec![self.told(at, pointer_ttl, answer, touch)];
+        self.tell_dependents(slice::from_ref(&at), &mut sent).await;
+        // One entity, one answer.
+        sent.pop()
+            .map_or_else(|| Err(Error::closed()), |told| told.map(|told| told.sent))
+    }
+
+    /// The same for many entities. What Redis takes of them it takes, whatever becomes of the others.
+    ///
+    /// # Errors
+    /// Only after a shutdown.
+    pub(crate) async fn invalidate_many(
+        &self,
+        at: &[Address],
+        pointer_ttl: u64,
+        touch: impl Fn(&Address, Touch),
+    ) -> Result<Receipt, Error> {
+        let (mut receipt, mut failed) = (Receipt::default(), None);
+        for piece in at.chunks(BUMPS) {
+            for sent in self.invalidate_piece(piece, pointer_ttl, &touch).await {
+                match sent {
+                    Ok(sent) => receipt.add(sent),
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        failed.map_or(Ok(receipt), Err)
+    }
+
+    async fn invalidate_piece(
+        &self,
+        piece: &[Address],
+        pointer_ttl: u64,
+        touch: impl Fn(&Address, Touch),
+    ) -> Vec<Result<Sent, Error>> {
+        if let [one] = piece {
+            return vec![self.invalidate(one, pointer_ttl, None, touch).await];
+        }
+        let waits =
+            |at: &&Address| self.journal.holds(at.id) || self.journal.holds_tag(at.cache.tag);
+        let (waiting, asked): (Vec<_>, Vec<_>) = piece.iter().partition(waits);
+        let postponed = waiting
+            .into_iter()
+            .map(|at| self.postpone(at, pointer_ttl, &touch));
+        let mut all: Vec<_> = postponed.collect();
+        let bump = Bump {
+            pointer_ttl,
+            store: None,
+        };
+        let answers = self.remote.bump_many(&asked, bump).await;
+        let told = |(at, answer): (&&Address, _)| self.told(at, pointer_ttl, answer, &touch);
+        let mut sent: Vec<_> = asked.iter().zip(answers).map(told).collect();
+        self.tell_dependents(&asked, &mut sent).await;
+        all.extend(sent.into_iter().map(|told| told.map(|told| told.sent)));
+        all
+    }
+
+    /// Redis has answered a bump, or not.
+    fn told(
+        &self,
+        at: &Address,
+        pointer_ttl: u64,
+        answer: Result<Bumped, RemoteError>,
+        touch: impl Fn(&Address, Touch),
+    ) -> Result<Told, Error> {
+        let bumped = match answer {
             Ok(bumped) => bumped,
             Err(error) => {
                 self.failed(&error);
-                return self.postpone(at, pointer_ttl, touch);
+                let sent = self.postpone(at, pointer_ttl, touch)?;
+                return Ok(Told {
+                    sent,
+                    depended: false,
+                });
             }
         };
-        let stamp = bumped.stamp;
-        if bumped.order == Order::Older {
-            return Ok(Sent::Acknowledged(stamp, bumped.order));
+        if bumped.order != Order::Older {
+            self.observer.note(Decision::Bump);
+            let generation = Generation {
+                epoch: bumped.stamp.epoch,
+                version: Version(bumped.stamp.n),
+            };
+            touch(at, Touch::Bumped(generation));
         }
-        self.observer.note(Decision::Bump);
-        let generation = Generation {
-            epoch: stamp.epoch,
-            version: Version(stamp.n),
-        };
-        touch(at, Touch::Bumped(generation));
-        if bumped.depended
-            && let Sent::Pending(awaited) = self.invalidate_tag(entity_tag_of(at.id)).await?
-        {
-            return Ok(Sent::Pending(awaited));
-        }
-        Ok(Sent::Acknowledged(stamp, bumped.order))
+        Ok(Told {
+            sent: Sent::Acknowledged(bumped.stamp, bumped.order),
+            depended: bumped.depended,
+        })
     }
 
-    /// Invalidates one tag.
-    async fn invalidate_tag(&self, tag: u64) -> Result<Sent, Error> {
-        let mut sent = self.invalidate_tags(&[tag]).await?;
-        // One tag, one answer.
-        sent.pop().ok_or_else(Error::closed)
+    /// Whatever shows one of these entities is old, too: an invalidation is acknowledged when that is told as well.
+    async fn tell_dependents(&self, at: &[&Address], told: &mut [Result<Told, Error>]) {
+        let depended = |told: &Result<Told, Error>| told.as_ref().is_ok_and(|told| told.depended);
+        let places: Vec<_> = (0..told.len())
+            .filter(|place| depended(&told[*place]))
+            .collect();
+        if places.is_empty() {
+            return;
+        }
+        let tags: Vec<_> = places
+            .iter()
+            .map(|place| entity_tag_of(at[*place].id))
+            .collect();
+        match self.invalidate_tags(&tags).await {
+            Ok(sent) => {
+                for (place, sent) in places.into_iter().zip(sent) {
+                    if let (Ok(told), Sent::Pending(_)) = (&mut told[place], &sent) {
+                        told.sent = sent;
+                    }
+                }
+            }
+            Err(error) => {
+                for place in places {
+                    told[place] = Err(error.clone());
+                }
+            }
+        }
     }
 
     /// Invalidates tags: the bumps, then this node's table. Answers in their order.
@@ -251,8 +346,8 @@ fn entity_tag_of(id: EntityId) -> u64 {
     entity_tag(id.cache, id.hash)
 }
 
-/// Invalidations under way at once.
-pub(crate) const BATCH: usize = 64;
+/// Invalidations sent again at once.
+const BATCH: usize = 64;
 /// Tags that one script bumps: it must not keep others waiting.
 const TAGS_AT_ONCE: usize = 256;
 /// After Redis took none.

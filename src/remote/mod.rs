@@ -10,6 +10,7 @@ mod breaker;
 mod connection;
 mod inspect;
 mod layout;
+mod many;
 mod memory;
 mod order;
 mod reader;
@@ -25,7 +26,9 @@ pub use self::{advice::Advice, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
     breaker::{Standing, Trouble},
+    connection::LARGE_FACTOR,
     layout::Layout,
+    many::{Ask, BUMPS, CALLS},
     memory::Attached,
     store::{LARGE, RedisRemote},
 };
