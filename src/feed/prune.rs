@@ -46,7 +46,11 @@ impl Pruner {
             self.tags
                 .prune(now.saturating_sub(longest).saturating_mul(1000));
         }
-        if let Err(error) = self.remote.prune_tags(longest).await {
+        if let Err(error) = self
+            .remote
+            .prune_tags(longest, millis(self.every) / 2)
+            .await
+        {
             self.observer.note(Decision::RemoteError);
             tracing::debug!(%error, "old tags could not be pruned");
         }

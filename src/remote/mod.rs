@@ -319,10 +319,11 @@ impl Remote {
         }
     }
 
-    /// Forgets bumps of tags that are older than `longest`, the longest life of a value in ms.
-    pub(crate) async fn prune_tags(&self, longest: u64) -> Result<(), RemoteError> {
+    /// Forgets bumps of tags that are older than `longest`, the longest life of a value in ms; not if some node did so less
+    /// than `every` ms ago.
+    pub(crate) async fn prune_tags(&self, longest: u64, every: u64) -> Result<(), RemoteError> {
         match self {
-            Self::Redis(redis) => redis.prune_tags(longest).await,
+            Self::Redis(redis) => redis.prune_tags(longest, every).await,
             Self::Memory(memory) => memory.prune_tags(longest).await,
         }
     }

@@ -95,13 +95,13 @@ impl RedisRemote {
         Ok((known, rest))
     }
 
-    pub(super) async fn prune_tags(&self, longest: u64) -> Result<(), RemoteError> {
+    pub(super) async fn prune_tags(&self, longest: u64, every: u64) -> Result<(), RemoteError> {
         let (script, keys) = (&self.scripts.tags_prune, self.tag_keys());
         let mut cursor = "0".to_owned();
         loop {
             let reply = self.run(Class::Small, script, &keys, |command| {
                 fresh(command);
-                command.arg(longest).arg(&cursor);
+                command.arg(longest).arg(&cursor).arg(every);
             });
             match text(&reply.await?) {
                 Some("0") => return Ok(()),

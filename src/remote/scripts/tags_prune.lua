@@ -1,7 +1,14 @@
 -- PRUNE TAGS: forgets bumps that are older than anything they could refuse, a part of the table at a time.
--- KEYS[4] table. ARGV[3] the longest life of a value in ms, ARGV[4] cursor. Answers the next cursor.
+-- KEYS[4] table. ARGV[3] the longest life of a value in ms, ARGV[4] cursor, ARGV[5] how long a pruning is enough, in ms.
+-- Answers the next cursor.
 local c = stored_control()
 if not c then return '0' end
+-- One node of many is enough: whoever begins says so.
+if ARGV[4] == '0' then
+  local began = tonumber(redis.call('HGET', KEYS[4], '#began') or '0')
+  if now_ms < began + tonumber(ARGV[5]) and now_ms >= began then return '0' end
+  redis.call('HSET', KEYS[4], '#began', decimal(now_ms))
+end
 local floor = tag_floor(c, false)
 local keep_ms = math.max(tonumber(redis.call('HGET', KEYS[4], '#ttl') or '0'), tonumber(ARGV[3]))
 redis.call('HSET', KEYS[4], '#ttl', decimal(keep_ms))

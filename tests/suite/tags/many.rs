@@ -152,3 +152,45 @@ async fn tags_that_can_refuse_nothing_any_more_are_forgotten() {
     let copied = load(&reader.1, &store, 1, Loaded::new).await.unwrap();
     assert_eq!((*copied, copied.outcome()), (0, Outcome::RemoteHit));
 }
+
+#[tokio::test]
+async fn redis_forgets_old_tags_and_refuses_what_they_could_have_refused() {
+    let remote = Remote::around_redis();
+    let one = remote.node().await;
+    let store = CountingStore::new();
+    load(&one.cache, &store, 1, Loaded::new).await.unwrap();
+    let many: Vec<_> = (0..2000).map(|tag| format!("tag-{tag}")).collect();
+    ends(one.tiers.invalidate_tags(&many)).await.unwrap();
+    load(&one.cache, &store, 2, Loaded::new).await.unwrap();
+    let redis = remote.server();
+    let records = || redis.command(&["HLEN", "tc1:{test:tags}:t"]);
+    assert_eq!(records(), "2001");
+
+    // As a node does whose values live for no time at all.
+    let mut cursor = "0".to_owned();
+    loop {
+        let key = |kind: &str| format!("tc1:{{test:tags}}:{kind}");
+        let keys = ["c", "l", "f", "t"].map(key);
+        let [control, log, channel, table] = keys.each_ref().map(String::as_str);
+        let arguments = [
+            "EVAL", PRUNE, "4", control, log, channel, table, "1", "1", "0",
+        ];
+        cursor = redis.command(&[&arguments[..], &[&cursor, "30000"]].concat());
+        if cursor == "0" {
+            break;
+        }
+    }
+
+    // The floor, the longest life, and when it began.
+    assert_eq!(records(), "3");
+    let late = remote.node().await;
+    let from_before = load(&late.cache, &store, 1, Loaded::new).await.unwrap();
+    let from_after = load(&late.cache, &store, 2, Loaded::new).await.unwrap();
+    assert_eq!(from_before.outcome(), Outcome::Loaded);
+    assert_eq!(from_after.outcome(), Outcome::RemoteHit);
+}
+
+const PRUNE: &str = concat!(
+    include_str!("../../../src/remote/scripts/common.lua"),
+    include_str!("../../../src/remote/scripts/tags_prune.lua")
+);
