@@ -33,13 +33,15 @@ struct Known {
     complete_from: u64,
     /// How far the feed was applied.
     applied: u64,
-    /// The generation at which the epoch changed last.
+    /// The generation at which the epoch changed last, or something was told of another one.
     begun: u64,
     bumped: HashMap<u64, Bump>,
     /// The newest bump among all tags that share a slot: most tags are answered without the map.
     slots: Box<[u64]>,
     /// Bumps that Redis did not take yet, with the generation that each was noted at.
     pending: HashMap<u64, u64>,
+    /// The last bump by this node: the feed's next beginning may lie before it.
+    own: Option<Position>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,7 @@ impl TagTable {
             bumped: HashMap::new(),
             slots: vec![0; SLOTS].into(),
             pending: HashMap::new(),
+            own: None,
         };
         Self {
             generation: AtomicU64::new(1),
@@ -134,6 +137,7 @@ impl TagTable {
     /// feed has not told of yet, or not any more, nothing counts until it does.
     pub(crate) fn bumped(&self, epoch: Epoch, tag: u64, n: u64, sent_at: u64) {
         self.change(|known, generation| {
+            known.own = Some(Position { epoch, n });
             if known.epoch != Some(epoch) {
                 known.begin(None, generation);
             }
@@ -240,6 +244,8 @@ impl TagTable {
 impl Known {
     fn note(&mut self, epoch: Epoch, tag: u64, n: u64, generation: u64) {
         if self.epoch != Some(epoch) {
+            // Of another epoch nothing is noted, so what can only be judged by time is judged by this moment.
+            self.begun = generation;
             return;
         }
         let bump = self.bumped.entry(tag).or_insert(Bump { n: 0, noted: 0 });
@@ -262,7 +268,8 @@ impl Known {
         }
         self.epoch = epoch;
         self.applied = at.map_or(0, |at| at.n);
-        self.complete_from = self.applied;
+        let own = self.own.filter(|own| epoch == Some(own.epoch));
+        self.complete_from = own.map_or(0, |own| own.n).max(self.applied);
     }
 
     fn is_bumped(&self, after: u64, mut tags: impl Iterator<Item = u64>) -> bool {
@@ -464,6 +471,44 @@ mod tests {
 
         assert_eq!(check(&table, at(10)), Standing::Refused);
         assert_eq!(table.epoch(), None);
+    }
+
+    /// A node without a feed loaded a value, Redis came, and the node's own invalidation of its tag was acknowledged before
+    /// the feed had told of any epoch: the value, which has no place in any feed, still passed.
+    #[test]
+    fn a_bump_in_an_unknown_epoch_refuses_what_was_loaded_without_a_feed() {
+        let table = TagTable::new();
+        let alone = table.place();
+        assert_eq!(check(&table, alone), Standing::Current);
+
+        table.bumped(EPOCH, TAG, 5, table.generation());
+
+        assert_eq!(check(&table, alone), Standing::Refused);
+        assert_eq!(check(&table, table.place()), Standing::Current);
+    }
+
+    /// A node's own invalidation was acknowledged while its feed was being asked where the new epoch stood: the answer was
+    /// from before it. Until the table was read from Redis, the node accepted what others had stored in between.
+    #[test]
+    fn a_feed_that_begins_before_an_own_bump_does_not_forget_it() {
+        let table = table();
+
+        table.bumped(Epoch(8), TAG, 50, 0);
+        table.begin(Some(Position {
+            epoch: Epoch(8),
+            n: 40,
+        }));
+
+        let between = Place {
+            position: Some(Position {
+                epoch: Epoch(8),
+                n: 45,
+            }),
+            generation: 0,
+        };
+        assert_eq!(check(&table, between), Standing::Unknown);
+        table.complete(Epoch(8), 30, &[(TAG, 50)]);
+        assert_eq!(check(&table, between), Standing::Refused);
     }
 
     #[test]
