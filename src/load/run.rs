@@ -71,6 +71,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     let load = Load {
         shelf: &shelf,
         at: &at,
+        permit: &permit,
         began: crate::model::millis(began),
         micros: took.as_micros(),
     };
@@ -104,6 +105,7 @@ async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, lease
 struct Load<'a, V> {
     shelf: &'a Shelf<V>,
     at: &'a Address,
+    permit: &'a Permit<V>,
     began: u64,
     micros: u128,
 }
@@ -133,8 +135,9 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         if !draft.pin(self.at.pin) {
             self.shelf.observer.note(Decision::OtherVersion);
         }
-        let entry = if draft.keep {
-            self.fill(grant, draft, inherited).await
+        // Also where nobody keeps it: who joined this load meanwhile may have begun after what it shows was invalidated.
+        let entry = if self.are_shown_current(inherited).await && draft.keep {
+            self.fill(grant, draft).await
         } else {
             give_back(self.shelf, self.at, &grant).await;
             self.unkept(draft, place_of(&grant))
@@ -142,7 +145,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         Ok(self.answered(entry))
     }
 
-    async fn fill(&self, grant: Grant, draft: Draft<V>, inherited: &Inherited) -> Arc<Entry<V>> {
+    async fn fill(&self, grant: Grant, draft: Draft<V>) -> Arc<Entry<V>> {
         let leased = match grant {
             Grant::Leased(leased) => leased,
             Grant::Alone(ticket) => return self.keep_unproven(draft, ticket),
@@ -153,10 +156,6 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             release(self.shelf, self.at, &leased).await;
             return self.unkept(draft, place);
         };
-        if !self.are_shown_current(inherited).await {
-            release(self.shelf, self.at, &leased).await;
-            return self.unkept(draft, place);
-        }
         let origin = Origin {
             generation,
             birth: leased.birth,
@@ -231,6 +230,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         });
         if !current {
             self.shelf.observer.note(Decision::StaleDependency);
+            self.permit.outdate();
         }
         current
     }
