@@ -59,21 +59,26 @@ impl Sender {
             }
         };
         let stamp = bumped.stamp;
-        if bumped.order == Order::Older {
-            return Ok(Sent::Acknowledged(stamp, bumped.order));
+        if bumped.order != Order::Older {
+            self.observer.note(Decision::Bump);
         }
-        self.observer.note(Decision::Bump);
-        let generation = Generation {
-            epoch: stamp.epoch,
-            version: Version(stamp.n),
-        };
-        touch(at, Touch::Bumped(generation));
-        if bumped.depended
-            && let Sent::Pending(awaited) = self.invalidate_tag(entity_tag_of(at.id)).await?
-        {
-            return Ok(Sent::Pending(awaited));
+        // Also where nothing was bumped: the later commit's event may still be on its way to this process.
+        touch(at, Touch::Bumped(generation_of(&stamp)));
+        if bumped.depended {
+            if let Sent::Pending(awaited) = self.invalidate_tag(entity_tag_of(at.id)).await? {
+                return Ok(Sent::Pending(awaited));
+            }
+            self.have_told(at, &stamp).await;
         }
         Ok(Sent::Acknowledged(stamp, bumped.order))
+    }
+
+    /// Whoever bumps the entity next need not tell of this bump again.
+    async fn have_told(&self, at: &Address, stamp: &Stamp) {
+        if let Err(error) = self.remote.told(at, generation_of(stamp)).await {
+            // They are told once more then.
+            self.failed(&error);
+        }
     }
 
     /// Invalidates one tag.
@@ -206,6 +211,7 @@ impl Sender {
         let bumped = self.remote.bump(at, bump).await?;
         if bumped.depended {
             self.send_tag(entity_tag_of(at.id)).await?;
+            self.have_told(at, &bumped.stamp).await;
         }
         self.observer.note(Decision::Bump);
         Ok(bumped.stamp)
@@ -244,6 +250,13 @@ pub(crate) async fn resend(sender: Sender) {
         if taken == 0 {
             sleep(PAUSE).await;
         }
+    }
+}
+
+fn generation_of(stamp: &Stamp) -> Generation {
+    Generation {
+        epoch: stamp.epoch,
+        version: Version(stamp.n),
     }
 }
 

@@ -229,19 +229,23 @@ impl Records {
         let before = self.pointer(key, now);
         let (store, flags, order) = match ordered(before, bump.store) {
             Ok(ordered) => ordered,
-            Err(version) => {
+            Err(pointer) => {
                 return Done {
-                    version,
+                    version: pointer.version,
                     event: None,
-                    depended: false,
+                    depended: pointer.has(Pointer::UNTOLD),
                     order: Order::Older,
                 };
             }
         };
+        // Missing means unknown: who depended on a pointer that is gone was lost with it.
+        let shown = Pointer::DEPENDED | Pointer::UNTOLD;
+        let depended = before.is_none_or(|before| before.has(shown));
+        let untold = if depended { Pointer::UNTOLD } else { 0 };
         let event = self.append(head, kind, before.map(|before| before.version), now);
         let version = Version(event.n);
         let pointer = Pointer {
-            flags,
+            flags: flags | untold,
             store,
             ..bare(version)
         };
@@ -249,24 +253,34 @@ impl Records {
         Done {
             version,
             event: Some(event),
-            // Missing means unknown: who depended on a pointer that is gone was lost with it.
-            depended: before.is_none_or(|before| before.has(Pointer::DEPENDED)),
+            depended,
             order,
         }
     }
 
     /// From here on whoever bumps the entity learns that a value shows it; false if this is not its generation.
     pub(super) fn depend(&mut self, key: &[u8], shown: Generation, ttl: u64, now: Now) -> bool {
-        let Some(pointer) = self.pointer(key, now) else {
+        let Some(pointer) = self.pointer_of(key, shown, now) else {
             return false;
         };
-        let epoch = self.control.map(|head| head.epoch);
-        if epoch != Some(shown.epoch) || pointer.version != shown.version {
-            return false;
-        }
         let flags = pointer.flags | Pointer::DEPENDED;
         self.set_pointer(key, Pointer { flags, ..pointer }, ttl, now);
         true
+    }
+
+    /// What shows the entity and was stored before this bump has heard of it.
+    pub(super) fn told(&mut self, key: &[u8], bumped: Generation, now: Now) {
+        if let Some(pointer) = self.pointer_of(key, bumped, now) {
+            let flags = pointer.flags & !Pointer::UNTOLD;
+            self.set_pointer(key, Pointer { flags, ..pointer }, 0, now);
+        }
+    }
+
+    /// The pointer, if this generation is the current one.
+    fn pointer_of(&self, key: &[u8], wanted: Generation, now: Now) -> Option<Pointer> {
+        let epoch = self.control.map(|head| head.epoch);
+        self.pointer(key, now)
+            .filter(|pointer| epoch == Some(wanted.epoch) && pointer.version == wanted.version)
     }
 
     /// Links an event behind the head; its position is a version that was never issued.
@@ -369,15 +383,15 @@ fn learned(pointer: Pointer, store: Option<StoreVersion>) -> Pointer {
     }
     Pointer {
         store,
-        flags: pointer.flags & Pointer::DEPENDED,
+        flags: pointer.flags & !Pointer::STORE_BUMPED,
         ..pointer
     }
 }
 
 type Ordered = (Option<StoreVersion>, u32, Order);
 
-/// What the pointer says of the store after a bump with `store`; `Err` with its version if nothing is to be bumped.
-fn ordered(before: Option<Pointer>, store: Option<StoreVersion>) -> Result<Ordered, Version> {
+/// What the pointer says of the store after a bump with `store`; `Err` with the pointer if nothing is to be bumped.
+fn ordered(before: Option<Pointer>, store: Option<StoreVersion>) -> Result<Ordered, Pointer> {
     let Some(before) = before else {
         return Ok((None, 0, Order::Unknown));
     };
@@ -385,7 +399,7 @@ fn ordered(before: Option<Pointer>, store: Option<StoreVersion>) -> Result<Order
         (Some(store), Some(known)) if store > known => {
             Ok((Some(store), Pointer::STORE_BUMPED, Order::Newest))
         }
-        (Some(_), Some(_)) if before.has(Pointer::STORE_BUMPED) => Err(before.version),
+        (Some(_), Some(_)) if before.has(Pointer::STORE_BUMPED) => Err(before),
         (Some(_), known @ Some(_)) => Ok((known, Pointer::STORE_BUMPED, Order::Unknown)),
         _ => Ok((None, 0, Order::Unknown)),
     }
@@ -466,6 +480,44 @@ mod tests {
         let second = records.version(&mut head, b"p", 1000, Now(10_000_000));
 
         assert!(second > first);
+    }
+
+    /// A bump took along who depended on the entity, and its answer was lost: sent again, it told that nobody did.
+    #[test]
+    fn who_depends_stays_known_until_they_were_told() {
+        let mut records = Records::default();
+        let now = Now(1_000_000);
+        assert!(at_version(&mut records, None, now).depended, "unknown");
+        let again = at_version(&mut records, None, now);
+        assert!(again.depended);
+
+        let epoch = records.control.unwrap().epoch;
+        let generation = |version| Generation { epoch, version };
+        let next = at_version(&mut records, None, now);
+        records.told(b"p", generation(again.version), now);
+        assert!(
+            at_version(&mut records, None, now).depended,
+            "told of an earlier one"
+        );
+        let last = at_version(&mut records, None, now);
+        records.told(b"p", generation(last.version), now);
+
+        assert!(next.version < last.version);
+        assert!(!at_version(&mut records, None, now).depended);
+    }
+
+    #[test]
+    fn telling_of_a_bump_leaves_alone_who_has_come_to_depend_since() {
+        let mut records = Records::default();
+        let now = Now(1_000_000);
+        let version = at_version(&mut records, None, now).version;
+        let epoch = records.control.unwrap().epoch;
+        let generation = Generation { epoch, version };
+        assert!(records.depend(b"p", generation, 1000, now));
+
+        records.told(b"p", generation, now);
+
+        assert!(at_version(&mut records, None, now).depended);
     }
 
     #[test]

@@ -156,8 +156,7 @@ impl RedisRemote {
 
     pub(super) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
         let bucket = at.id.bucket;
-        let [control, log, channel] = self.feed(bucket);
-        let keys = [control, log, channel, self.layout.pointer(at)];
+        let keys = self.pointer_keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.bump, &keys, |command| {
                 fresh(command);
@@ -175,16 +174,22 @@ impl RedisRemote {
         shown: Generation,
         pointer_ttl: u64,
     ) -> Result<bool, RemoteError> {
-        let [control, log, channel] = self.feed(at.id.bucket);
-        let keys = [control, log, channel, self.layout.pointer(at)];
-        let reply = self.run(Class::Small, &self.scripts.depend, &keys, |command| {
+        let (script, keys) = (&self.scripts.depend, self.pointer_keys(at));
+        let reply = self.run(Class::Small, script, &keys, |command| {
             fresh(command);
-            command
-                .arg(shown.epoch.0)
-                .arg(shown.version.0)
-                .arg(pointer_ttl);
+            command.arg(shown.epoch.0).arg(shown.version.0);
+            command.arg(pointer_ttl);
         });
         Ok(number(&reply.await?) == Some(1))
+    }
+
+    pub(super) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
+        let (script, keys) = (&self.scripts.told, self.pointer_keys(at));
+        let reply = self.run(Class::Small, script, &keys, |command| {
+            fresh(command);
+            command.arg(bumped.epoch.0).arg(bumped.version.0);
+        });
+        reply.await.map(drop)
     }
 
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
@@ -284,6 +289,12 @@ impl RedisRemote {
             layout.value(at),
             layout.lease(at),
         ]
+    }
+
+    /// The keys of the scripts that concern a pointer only.
+    fn pointer_keys(&self, at: &Address) -> [Name; 4] {
+        let [control, log, channel] = self.feed(at.id.bucket);
+        [control, log, channel, self.layout.pointer(at)]
     }
 
     pub(super) fn feed(&self, bucket: u16) -> [Name; 3] {
