@@ -26,6 +26,8 @@ use tokio::{
 
 /// The shared parts.
 pub(crate) struct Engine {
+    /// Off: reads only run their loaders, and nothing is stored.
+    pub(crate) enabled: bool,
     pub(crate) layout: Layout,
     pub(crate) remote: Arc<Remote>,
     /// How long a call to the remote tier may take.
@@ -57,6 +59,7 @@ pub(crate) struct Protections {
 
 /// What an engine is made of.
 pub(crate) struct Parts {
+    pub(crate) enabled: bool,
     pub(crate) layout: Layout,
     pub(crate) remote: Remote,
     pub(crate) remote_limit: Duration,
@@ -115,6 +118,7 @@ impl Engine {
             chained: parts.protections.chain,
         };
         let engine = Arc::new(Self {
+            enabled: parts.enabled,
             layout: parts.layout,
             remote: Arc::clone(&remote),
             remote_limit: parts.remote_limit,
@@ -133,7 +137,9 @@ impl Engine {
             tasks: Mutex::default(),
         });
         let (pushes, pushed) = mpsc::unbounded_channel();
+        let watched = Arc::clone(&remote);
         engine.spawn(async move { remote.follow(pushes).await });
+        engine.spawn(async move { watched.watch().await });
         engine.spawn(heartbeat.run());
         engine.spawn(follower.run(pushed, noted));
         engine.spawn(resend(sender));

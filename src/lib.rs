@@ -90,7 +90,7 @@ pub use self::{
     },
     observe::Counters,
     outcome::Outcome,
-    remote::InProcess,
+    remote::{Advice, InProcess},
     scope::{RequestScope, ScopeSummary},
-    tiers::{CacheBuilder, Drained, RemoteState, Report, Tiers, TiersBuilder},
+    tiers::{CacheBuilder, Drained, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };

@@ -47,6 +47,8 @@ decisions! {
     RemoteHit remote_hits,
     /// Reads answered by a load, one's own or a joined one.
     Loaded loaded,
+    /// Reads answered by their own loader, because the cache is switched off.
+    Bypassed bypassed,
     /// Reads answered with the loader's error.
     Failed failed,
     /// Loaders run.
@@ -128,6 +130,7 @@ impl Observer {
             Outcome::LocalUnproven => Decision::LocalUnproven,
             Outcome::RemoteHit => Decision::RemoteHit,
             Outcome::Loaded => Decision::Loaded,
+            Outcome::Bypassed => Decision::Bypassed,
         });
     }
 

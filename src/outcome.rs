@@ -20,6 +20,8 @@ pub enum Outcome {
     RemoteHit,
     /// From the store, by this call's loader or by one that this call waited for.
     Loaded,
+    /// From the store, by this call's loader, because the cache is switched off.
+    Bypassed,
 }
 
 impl Outcome {
@@ -32,6 +34,7 @@ impl Outcome {
             Self::LocalUnproven => "local_unproven",
             Self::RemoteHit => "remote_hit",
             Self::Loaded => "loaded",
+            Self::Bypassed => "bypassed",
         }
     }
 }

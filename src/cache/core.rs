@@ -255,7 +255,9 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let now = self.shelf.now();
-        let served = entry.is_fresh(now) && self.shelf.standing(&entry) != Standing::Refused;
+        let served = entry.is_fresh(now)
+            && self.engine.proofs.agree()
+            && self.shelf.standing(&entry) != Standing::Refused;
         served.then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
     }
 
@@ -350,7 +352,9 @@ impl<V: Send + Sync + 'static> Core<V> {
         let told = hears && standing == Standing::Current;
         let outcome = if told && entry.gap() == proof.gap && proof.is_live(now) {
             Outcome::LocalHit
-        } else if entry.generation.is_none() || !self.engine.remote.is_up() {
+        } else if self.engine.proofs.agree()
+            && (entry.generation.is_none() || !self.engine.remote.is_up())
+        {
             Outcome::LocalUnproven
         } else {
             return None;
@@ -365,7 +369,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         self.answer(&at.key, entry, now, Outcome::RemoteHit)
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         key: &RenderedKey,
         entry: Arc<Entry<V>>,
@@ -383,7 +387,11 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// The answer of a flight: the same for all, counted and recorded by each.
-    fn shared(&self, at: &Address, answer: Result<Found<V>, Error>) -> Result<Found<V>, Error> {
+    pub(super) fn shared(
+        &self,
+        at: &Address,
+        answer: Result<Found<V>, Error>,
+    ) -> Result<Found<V>, Error> {
         match &answer {
             Ok(found) => {
                 self.shelf.observer.answered(found.outcome);

@@ -7,7 +7,7 @@ use crate::{
     load::{LoadContext, Loaded},
     model::{CacheKey, StoreVersion},
 };
-use std::{borrow::Borrow, fmt, future::Future};
+use std::{borrow::Borrow, fmt, future::Future, sync::Arc};
 
 /// A cache, seen at one version of the store; made by [`TieredCache::pinned`]. Cloning it shares it.
 ///
@@ -53,6 +53,9 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
     {
         let core = &self.cache.core;
         core.engine.check_open()?;
+        if !core.engine.enabled {
+            return Ok(None);
+        }
         let at = core.pinned(key, self.version);
         let found = match core.local(&at.key) {
             Some(found) => Some(found),
@@ -83,6 +86,10 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
         let core = &self.cache.core;
         core.engine.check_open()?;
         let at = core.pinned(key, self.version);
+        if !core.engine.enabled {
+            let load = || load(LoadContext::new(key.to_owned()));
+            return Arc::clone(core).bypass(at, load).await;
+        }
         if let Some(found) = core.local(&at.key) {
             return found.into_result();
         }

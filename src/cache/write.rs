@@ -62,7 +62,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             // Without an order that Redis knows, the value may be older than what the store holds by now.
             Some(_) => matches!(sent, Sent::Acknowledged(_, Order::Newest)),
             None => true,
-        };
+        } && self.engine.enabled;
         if let Sent::Acknowledged(stamp, _) = &sent
             && stores
         {

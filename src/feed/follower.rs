@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::{Clock, EntityId, Event, EventKind, Generation, Head, Position, Version, millis},
     observe::{Decision, Observer},
-    remote::{Push, Remote},
+    remote::{Agreement, Push, Remote},
     tags::TagTable,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -23,7 +23,11 @@ use tokio::{
 #[derive(Debug)]
 pub(crate) enum Note {
     /// The heads of all feeds, asked for at `sent`.
-    Beat { sent: u64, heads: Vec<Option<Head>> },
+    Beat {
+        sent: u64,
+        heads: Vec<Option<Head>>,
+        agreement: Agreement,
+    },
     /// A read saw a head that was not applied yet.
     Seen { bucket: u16, head: Head },
 }
@@ -150,7 +154,12 @@ impl Following {
                 self.compare(bucket, head, None).await;
                 self.parts.proofs.looked(bucket);
             }
-            Note::Beat { sent, heads } => {
+            Note::Beat {
+                sent,
+                heads,
+                agreement,
+            } => {
+                self.agreed(&agreement);
                 for (bucket, head) in (0..).zip(heads) {
                     match head {
                         Some(head) => self.compare(bucket, head, Some(sent)).await,
@@ -159,6 +168,24 @@ impl Following {
                 }
                 self.parts.ready.send_modify(|ready| ready.beaten = true);
             }
+        }
+    }
+
+    /// A node that does not agree with the others hears nothing of what they invalidate, and serves nothing unasked.
+    fn agreed(&self, agreement: &Agreement) {
+        if !self.parts.proofs.agreed(*agreement == Agreement::Same) {
+            return;
+        }
+        match agreement {
+            Agreement::Same => tracing::info!("all nodes agree again: local entries are used"),
+            Agreement::Other(disagreement) => {
+                tracing::error!(%disagreement, "local entries are not used until all nodes agree");
+            }
+        }
+        for bucket in 0..self.parts.proofs.feeds() {
+            self.parts
+                .audience
+                .tell_all(|listener| listener.lost(bucket));
         }
     }
 

@@ -27,7 +27,7 @@ impl Heartbeat {
     /// Beats until nobody listens.
     pub(crate) async fn run(self) {
         while !self.notes.is_closed() {
-            let pause = if self.beat().await {
+            let pause = if self.beat().await && self.remote.is_up() {
                 self.every
             } else {
                 self.every.min(PROBE)
@@ -35,6 +35,7 @@ impl Heartbeat {
             tokio::select! {
                 () = sleep(pause) => {}
                 () = self.now.notified() => {}
+                () = self.remote.probe_wanted() => {}
             }
         }
     }
@@ -48,6 +49,7 @@ impl Heartbeat {
                 let _ = self.notes.send(Note::Beat {
                     sent,
                     heads: beat.heads,
+                    agreement: beat.agreement,
                 });
                 true
             }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) struct Proofs {
     states: Box<[State]>,
     horizon: u64,
+    /// While some node of the namespace has another setting, nothing is proven.
+    disagreeing: AtomicBool,
 }
 
 #[repr(align(64))]
@@ -43,6 +45,7 @@ impl Proofs {
         Self {
             states: (0..feeds).map(|_| State::default()).collect(),
             horizon,
+            disagreeing: AtomicBool::new(false),
         }
     }
 
@@ -96,8 +99,30 @@ impl Proofs {
         self.state(bucket).gap.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The feed had applied everything at `sent`.
+    /// Whether all nodes of the namespace have the same settings, as far as known.
+    pub(crate) fn agree(&self) -> bool {
+        !self.disagreeing.load(Ordering::Acquire)
+    }
+
+    /// Notes whether all nodes agree; answers true if that is news.
+    ///
+    /// Either way everything local must prove itself: what the others invalidated meanwhile was not heard here.
+    pub(super) fn agreed(&self, yes: bool) -> bool {
+        if self.disagreeing.swap(!yes, Ordering::AcqRel) != yes {
+            return false;
+        }
+        for state in &self.states {
+            state.until.store(0, Ordering::Release);
+            state.gap.fetch_add(1, Ordering::AcqRel);
+        }
+        true
+    }
+
+    /// The feed had applied everything at `sent`. By the same task as [`agreed`](Self::agreed), and no other.
     pub(super) fn prove(&self, bucket: u16, sent: u64) {
+        if !self.agree() {
+            return;
+        }
         self.state(bucket)
             .until
             .fetch_max(sent + self.horizon, Ordering::AcqRel);
@@ -105,5 +130,26 @@ impl Proofs {
 
     fn state(&self, bucket: u16) -> &State {
         &self.states[usize::from(bucket)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_proven_while_the_nodes_disagree_nor_what_was_before() {
+        let proofs = Proofs::new(2, 1000);
+        proofs.prove(0, 5);
+        assert!(!proofs.agreed(true) && proofs.read(0).is_live(5));
+        let before = proofs.read(0).gap;
+
+        assert!(proofs.agreed(false) && !proofs.agreed(false));
+        proofs.prove(0, 6);
+        assert!(!proofs.agree() && !proofs.read(0).is_live(6));
+
+        assert!(proofs.agreed(true));
+        proofs.prove(0, 7);
+        assert!(proofs.read(0).is_live(7) && proofs.read(0).gap > before + 1);
     }
 }

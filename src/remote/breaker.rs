@@ -1,72 +1,226 @@
-//! Whether Redis is worth asking: away after a few failures in a row, up again at the first answered heartbeat.
+//! Whether Redis is worth asking: the first call that fails opens it, and a probe decides.
 //!
-//! While it is away a read costs no round trip, only the store's latency. The heartbeat is the probe.
+//! One failure is enough, since it costs little to be wrong: a probe (a heartbeat) is sent at once, and a Redis that
+//! only had a slow moment is asked again one round trip later. Were it to take three, a request that reads three keys
+//! would wait three times. While it is open a read costs no round trip, only the store's latency.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
 
-/// Counts failures in a row.
+/// The state of the way to Redis.
 #[derive(Debug)]
 pub(super) struct Breaker {
+    state: AtomicU8,
     failures: AtomicU32,
-    away: AtomicBool,
+    origin: Instant,
+    /// When the last probe was answered, in microseconds since the origin.
+    answered_at: AtomicU64,
+    opened_at: Mutex<Option<Instant>>,
+    /// A probe is wanted at once.
+    wanted: Notify,
+    /// Redis is back after an outage.
+    returned: Notify,
+}
+
+/// Whether calls are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Up,
+    /// A call failed, and the probe was not answered yet.
+    Probing,
+    /// The probe failed, too.
+    Away,
+}
+
+/// What keeps calls from being sent, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) failures: u32,
+    pub(crate) lasting: Duration,
 }
 
 impl Breaker {
     /// Away until the first answer.
     pub(super) fn new() -> Self {
+        let origin = Instant::now();
         Self {
+            state: AtomicU8::new(AWAY),
             failures: AtomicU32::new(0),
-            away: AtomicBool::new(true),
+            origin,
+            answered_at: AtomicU64::new(0),
+            opened_at: Mutex::new(Some(origin)),
+            wanted: Notify::new(),
+            returned: Notify::new(),
         }
     }
 
-    pub(super) fn is_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
+    pub(super) fn is_up(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == UP
     }
 
-    /// An ordinary call was answered.
-    pub(super) fn answered(&self) {
-        // A store only where something is to be forgotten: this line is shared by all threads.
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
+    pub(super) fn standing(&self) -> Standing {
+        match self.state.load(Ordering::Relaxed) {
+            UP => Standing::Up,
+            PROBING => Standing::Probing,
+            _ => Standing::Away,
         }
     }
 
-    /// A call failed; answers true for the one that opened the breaker.
-    pub(super) fn failed(&self) -> bool {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        failures >= TOLERATED && !self.away.swap(true, Ordering::Relaxed)
+    /// What is wrong at present; `None` while it is up.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let opened = *self.opened_at();
+        Some(Trouble {
+            failures: self.failures.load(Ordering::Relaxed),
+            lasting: opened?.elapsed(),
+        })
+    }
+
+    /// A call that began at `since` failed in a way that tells of the server; answers true if it opened the breaker.
+    pub(super) fn failed(&self, since: Instant) -> bool {
+        // Of many calls caught by one slow moment all but the first tell what the probe knows better.
+        if self.micros(since) <= self.answered_at.load(Ordering::Acquire) {
+            return false;
+        }
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let opened = self
+            .state
+            .compare_exchange(UP, PROBING, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+        if opened {
+            *self.opened_at() = Some(since);
+            self.wanted.notify_one();
+        }
+        opened
+    }
+
+    /// The probe failed; answers true if Redis did not count as away before.
+    pub(super) fn probe_failed(&self) -> bool {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.opened_at().get_or_insert_with(Instant::now);
+        self.state.swap(AWAY, Ordering::AcqRel) != AWAY
     }
 
     /// The probe was answered; answers true if Redis was away before.
     pub(super) fn probed(&self) -> bool {
+        let answered = self.micros(Instant::now());
+        self.answered_at.store(answered, Ordering::Release);
         self.failures.store(0, Ordering::Relaxed);
-        self.away.swap(false, Ordering::Relaxed)
+        if self.is_up() {
+            return false;
+        }
+        *self.opened_at() = None;
+        let was_away = self.state.swap(UP, Ordering::AcqRel) == AWAY;
+        if was_away {
+            self.returned.notify_one();
+        }
+        was_away
+    }
+
+    /// Waits until a probe is wanted at once.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Waits until Redis is back from an outage.
+    pub(super) async fn returned(&self) {
+        self.returned.notified().await;
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        let micros = at.saturating_duration_since(self.origin).as_micros();
+        // Half a million years fit.
+        u64::try_from(micros).unwrap_or(u64::MAX)
+    }
+
+    fn opened_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        // A time is never half written, so a panic elsewhere spoils nothing.
+        self.opened_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Failures in a row that open the breaker.
-const TOLERATED: u32 = 3;
+const UP: u8 = 0;
+const PROBING: u8 = 1;
+const AWAY: u8 = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
+    use tokio::time::advance;
 
-    #[test]
-    fn three_failures_in_a_row_open_it_and_a_probe_closes_it() {
+    const MOMENT: Duration = Duration::from_millis(10);
+
+    /// A breaker whose Redis has answered a moment ago.
+    async fn up() -> Breaker {
         let breaker = Breaker::new();
-        assert!(breaker.is_away());
+        assert!(breaker.probed() && breaker.returned().now_or_never().is_some());
+        advance(MOMENT).await;
+        breaker
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_away_until_the_first_answer() {
+        let breaker = Breaker::new();
+        assert_eq!(breaker.standing(), Standing::Away);
+        assert!(breaker.trouble().is_some());
+
         assert!(breaker.probed());
 
-        assert!(!breaker.failed());
-        assert!(!breaker.failed());
-        breaker.answered();
-        assert!(!breaker.failed() && !breaker.is_away());
-        assert!(!breaker.failed());
-        assert!(breaker.failed() && breaker.is_away());
-        assert!(!breaker.failed());
-
-        assert!(breaker.probed() && !breaker.is_away());
+        assert!(breaker.is_up() && breaker.trouble().is_none());
         assert!(!breaker.probed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_failure_opens_it_and_asks_for_a_probe() {
+        let breaker = up().await;
+        assert!(breaker.wanted().now_or_never().is_none());
+
+        assert!(breaker.failed(Instant::now()) && !breaker.failed(Instant::now()));
+
+        assert_eq!(breaker.standing(), Standing::Probing);
+        assert_eq!(breaker.trouble().unwrap().failures, 2);
+        assert!(breaker.wanted().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answered_probe_closes_it_and_a_failed_one_does_not() {
+        let breaker = up().await;
+        breaker.failed(Instant::now());
+        // A slow moment is no outage: nothing is to be looked into.
+        assert!(!breaker.probed() && breaker.is_up());
+        assert!(breaker.returned().now_or_never().is_none());
+
+        advance(MOMENT).await;
+        breaker.failed(Instant::now());
+        assert!(breaker.probe_failed() && !breaker.probe_failed());
+        advance(MOMENT).await;
+        assert_eq!(breaker.standing(), Standing::Away);
+        let trouble = breaker.trouble().unwrap();
+        assert_eq!((trouble.failures, trouble.lasting), (3, MOMENT));
+
+        assert!(breaker.probed() && breaker.is_up());
+        assert!(breaker.returned().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_before_the_last_answer_tells_nothing_new() {
+        let breaker = up().await;
+        let since = Instant::now();
+        advance(MOMENT).await;
+        assert!(breaker.failed(since));
+        breaker.probed();
+
+        assert!(!breaker.failed(since) && breaker.is_up());
+
+        advance(MOMENT).await;
+        assert!(breaker.failed(Instant::now()));
     }
 }

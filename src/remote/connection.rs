@@ -3,9 +3,12 @@
 //! redis-rs must be tamed. By default a call during a reconnect blocks for 9.5 s, TCP_NODELAY is off, and a big
 //! reply delays every small one behind it on the same connection. So: small and large values travel apart, the
 //! subscriber has a connection of its own (`subscriber.rs`), every call ends within our own limit, which covers
-//! queueing and reconnecting, and a few failures in a row throw the connections away.
+//! queueing and reconnecting, and a connection on which a probe was not answered is thrown away.
 
-use super::{RemoteError, breaker::Breaker};
+use super::{
+    RemoteError,
+    breaker::{Breaker, Standing, Trouble},
+};
 use crate::error::Error;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion,
@@ -15,7 +18,7 @@ use redis::{
 };
 use std::{
     future::Future,
-    sync::{PoisonError, RwLock},
+    sync::{PoisonError, RwLock, RwLockWriteGuard},
     time::Duration,
 };
 use tokio::{
@@ -87,10 +90,14 @@ impl Connections {
         let mut manager = self.manager(class);
         // An error of the server comes as a value.
         let call = async { manager.send_packed_command(command).await?.extract_error() };
-        self.judge(self.limited(class, since, call).await)
+        let answer = limited(since + self.limit(class), call).await;
+        self.judge(class, since, answer)
     }
 
-    /// Sends a pipeline, also while Redis is away: this is the probe that finds it back.
+    /// Sends a pipeline, also while Redis is away: this is the probe that decides whether it is.
+    ///
+    /// It waits longer than a call, so that a connection that takes its time to stand is not given up each time. But
+    /// only an answer within the limit of a call closes the breaker: a Redis slower than that is not worth asking.
     pub(super) async fn probe(
         &self,
         pipeline: &Pipeline,
@@ -99,25 +106,40 @@ impl Connections {
         let mut manager = self.manager(Class::Small);
         let call =
             async { without_errors(manager.send_packed_commands(pipeline, 0, replies).await?) };
-        let answer = self.limited(Class::Small, Instant::now(), call).await;
-        if answer.is_ok() && self.breaker.probed() {
-            tracing::info!("redis answers");
+        let sent = Instant::now();
+        let answer = limited(sent + self.limit.max(PROBE), call).await;
+        match &answer {
+            Ok(_) if sent.elapsed() > self.limit => {
+                self.breaker.failed(sent);
+            }
+            Ok(_) => {
+                if self.breaker.probed() {
+                    tracing::info!("redis answers");
+                }
+            }
+            Err(error) => {
+                if self.breaker.probe_failed() {
+                    tracing::warn!(%error, "redis is away: reads go to the store");
+                }
+                self.leave(error, &[Class::Small, Class::Large]);
+            }
         }
-        self.judge(answer)
+        answer
     }
 
     /// Sends a pipeline between MULTI and EXEC, unless Redis is away; answers the reply to EXEC.
     pub(super) async fn transact(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RemoteError> {
         self.check_up()?;
         let mut manager = self.manager(Class::Small);
-        let commands = pipeline.len();
+        let (since, commands) = (Instant::now(), pipeline.len());
         let call = async {
             let replies = manager
                 .send_packed_commands(pipeline, commands + 1, 1)
                 .await?;
             without_errors(replies)
         };
-        self.judge(self.limited(Class::Small, Instant::now(), call).await)
+        let answer = limited(since + self.limit, call).await;
+        self.judge(Class::Small, since, answer)
     }
 
     /// A connection that pushes to `sink`, for the subscriber.
@@ -135,57 +157,76 @@ impl Connections {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        !self.breaker.is_away()
+        self.breaker.is_up()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.breaker.standing()
+    }
+
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.breaker.trouble()
+    }
+
+    /// Waits until a probe is wanted at once.
+    pub(super) async fn probe_wanted(&self) {
+        self.breaker.wanted().await;
+    }
+
+    /// Waits until Redis is back from an outage.
+    pub(super) async fn returned(&self) {
+        self.breaker.returned().await;
+    }
+
+    /// How long a call of this class may take.
+    pub(super) fn limit(&self, class: Class) -> Duration {
+        match class {
+            Class::Small => self.limit,
+            Class::Large => self.limit * LARGE_FACTOR,
+        }
     }
 
     fn check_up(&self) -> Result<(), RemoteError> {
-        if self.breaker.is_away() {
-            Err(RemoteError::Away)
-        } else {
+        if self.is_up() {
             Ok(())
+        } else {
+            Err(RemoteError::Away)
         }
     }
 
-    async fn limited<T>(
+    fn judge<T>(
         &self,
         class: Class,
         since: Instant,
-        call: impl Future<Output = Result<T, RedisError>>,
+        answer: Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
-        let limit = match class {
-            Class::Small => self.limit,
-            Class::Large => self.limit * LARGE_FACTOR,
-        };
-        match timeout_at(since + limit, call).await {
-            Ok(answer) => answer.map_err(RemoteError::Failed),
-            Err(_) => Err(RemoteError::Timeout),
-        }
-    }
-
-    fn judge<T>(&self, answer: Result<T, RemoteError>) -> Result<T, RemoteError> {
-        match &answer {
-            Err(error) if tells_of_the_server(error) => {
-                if self.breaker.failed() {
-                    tracing::warn!(%error, "redis is away: reads go to the store");
-                    self.reconnect();
-                }
+        if let Err(error) = &answer
+            && tells_of_the_server(error)
+            && self.breaker.failed(since)
+        {
+            tracing::debug!(%error, "redis did not answer: a probe decides");
+            if class == Class::Large {
+                // The probe travels with the small ones, and says nothing of this connection.
+                self.leave(error, &[Class::Large]);
             }
-            _ => self.breaker.answered(),
         }
         answer
     }
 
-    /// Throws the connections away: one that is frozen or half open would never be left otherwise.
-    fn reconnect(&self) {
-        match Managers::new(&self.client) {
-            Ok(managers) => {
-                let mut held = self
-                    .managers
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *held = managers;
+    /// Throws connections away: one that is frozen or half open would never be left otherwise, and one that was
+    /// greeted with nonsense is never made anew by its manager.
+    fn leave(&self, error: &RemoteError, classes: &[Class]) {
+        if let RemoteError::Failed(error) = error
+            && matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+        {
+            // The connection is good, and the server does not want to.
+            return;
+        }
+        for class in classes {
+            match manager(&self.client) {
+                Ok(manager) => self.managers_mut().set(*class, manager),
+                Err(error) => tracing::warn!(%error, "a redis connection could not be made anew"),
             }
-            Err(error) => tracing::warn!(%error, "the redis connections could not be made anew"),
         }
     }
 
@@ -196,21 +237,49 @@ impl Connections {
             Class::Large => managers.large.clone(),
         }
     }
+
+    fn managers_mut(&self) -> RwLockWriteGuard<'_, Managers> {
+        self.managers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Managers {
     fn new(client: &Client) -> Result<Self, RedisError> {
-        // The response limit is ours (`limited`): theirs does not cover the wait for a connection.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(20))
-            .set_max_delay(Duration::from_millis(100))
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None);
         Ok(Self {
-            small: ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?,
-            large: ConnectionManager::new_lazy_with_config(client.clone(), config)?,
+            small: manager(client)?,
+            large: manager(client)?,
         })
+    }
+
+    fn set(&mut self, class: Class, manager: ConnectionManager) {
+        match class {
+            Class::Small => self.small = manager,
+            Class::Large => self.large = manager,
+        }
+    }
+}
+
+/// One connection that makes itself anew where it breaks. It connects at the first call.
+fn manager(client: &Client) -> Result<ConnectionManager, RedisError> {
+    // The response limit is ours (`limited`): theirs does not cover the wait for a connection.
+    let config = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_min_delay(Duration::from_millis(20))
+        .set_max_delay(Duration::from_millis(100))
+        .set_connection_timeout(Some(CONNECT))
+        .set_response_timeout(None);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
+async fn limited<T>(
+    until: Instant,
+    call: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RemoteError> {
+    match timeout_at(until, call).await {
+        Ok(answer) => answer.map_err(RemoteError::Failed),
+        Err(_) => Err(RemoteError::Timeout),
     }
 }
 
@@ -246,5 +315,7 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
 }
 
 const CONNECT: Duration = Duration::from_millis(300);
+/// How long a probe waits at least: a new connection, and the answer.
+const PROBE: Duration = Duration::from_millis(500);
 /// A large value may take this many times the limit of a small one.
 const LARGE_FACTOR: u32 = 5;

@@ -1,6 +1,7 @@
 //! The name of every key in Redis; `docs/redis-layout.md` lists them for people.
 //!
-//! `tc1:{namespace:bucket}:kind:…`: the format first, then the hash tag that keeps a bucket in one slot.
+//! `tc1:{namespace:bucket}:kind:…`: the format first, then the hash tag that keeps a bucket in one slot. Where
+//! environments share a server, a prefix of each stands in front: `staging:tc1:…`.
 
 use crate::model::Address;
 use smallvec::SmallVec;
@@ -9,6 +10,8 @@ use std::{ops::Deref, sync::Arc};
 /// The buckets of a namespace: slices of the key space with a feed each, and one more for all tags.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    /// What all names begin with, `tc1:{shop`: another space of names is another world.
+    root: Arc<str>,
     /// `tc1:{shop:7}:` for each bucket; the tag bucket comes last.
     prefixes: Arc<[Box<str>]>,
 }
@@ -18,12 +21,23 @@ pub(crate) struct Layout {
 pub(super) struct Name(SmallVec<[u8; 128]>);
 
 impl Layout {
-    pub(crate) fn new(namespace: &str, buckets: u16) -> Self {
-        let numbered = (0..buckets).map(|bucket| format!("tc1:{{{namespace}:{bucket}}}:"));
-        let tags = std::iter::once(format!("tc1:{{{namespace}:tags}}:"));
+    /// Names of `namespace`, behind a prefix if there is one. Both are checked already.
+    pub(crate) fn new(prefix: Option<&str>, namespace: &str, buckets: u16) -> Self {
+        let root = match prefix {
+            Some(prefix) => format!("{prefix}:tc1:{{{namespace}"),
+            None => format!("tc1:{{{namespace}"),
+        };
+        let numbered = (0..buckets).map(|bucket| format!("{root}:{bucket}}}:"));
+        let tags = std::iter::once(format!("{root}:tags}}:"));
         Self {
             prefixes: numbered.chain(tags).map(String::into_boxed_str).collect(),
+            root: root.into(),
         }
+    }
+
+    /// The beginning of all names, which no other namespace or prefix shares.
+    pub(super) fn root(&self) -> &str {
+        &self.root
     }
 
     /// Buckets that hold entities. The tag bucket's number is the next one.
@@ -45,6 +59,16 @@ impl Layout {
     /// Epoch, position and owner of a bucket. No TTL: an evicted one would empty the bucket.
     pub(super) fn control(&self, bucket: u16) -> Name {
         self.record(bucket, b"c")
+    }
+
+    /// What all nodes of the namespace agreed on. No TTL, as for a control record.
+    pub(super) fn agreement(&self) -> Name {
+        self.record(self.buckets(), b"a")
+    }
+
+    /// A key that never exists, on which rights are tried.
+    pub(super) fn nothing(&self) -> Name {
+        self.record(self.buckets(), b"0")
     }
 
     /// The last events of a bucket, a stream. No TTL, bounded in length.
@@ -126,7 +150,7 @@ mod tests {
 
     #[test]
     fn every_key_of_a_bucket_has_its_hash_tag() {
-        let layout = Layout::new("shop", 64);
+        let layout = Layout::new(None, "shop", 64);
         let cache = Arc::new(CacheName::new("product").unwrap());
         let mut at = Address::new(&cache, RenderedKey::new("a{b}c", cache.seed), 0xabc, 64);
         at.id.bucket = 7;
@@ -138,11 +162,21 @@ mod tests {
             *b"tc1:{shop:7}:v:product/a%7bb%7dc@0000000000000abc"
         );
         assert_eq!(*layout.log(64), *b"tc1:{shop:tags}:l");
+        assert_eq!(*layout.agreement(), *b"tc1:{shop:tags}:a");
+    }
+
+    #[test]
+    fn a_prefix_stands_in_front_of_everything() {
+        let layout = Layout::new(Some("staging"), "shop", 64);
+
+        assert_eq!(*layout.control(7), *b"staging:tc1:{shop:7}:c");
+        assert_eq!(*layout.channel(64), *b"staging:tc1:{shop:tags}:f");
+        assert_ne!(layout.root(), Layout::new(None, "shop", 64).root());
     }
 
     #[test]
     fn a_pinned_version_is_part_of_every_key() {
-        let layout = Layout::new("shop", 64);
+        let layout = Layout::new(None, "shop", 64);
         let cache = Arc::new(CacheName::new("product").unwrap());
         let pin = Some(StoreVersion::from(9_u64));
         let key = RenderedKey::pinned(&42_u8, cache.seed, pin);

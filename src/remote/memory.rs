@@ -4,8 +4,8 @@
 //! default, and the second leg of the protocol's tests.
 
 use super::{
-    Beat, Bump, Bumped, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay, Snapshot,
-    TagsKnown,
+    Agreement, Beat, Bump, Bumped, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay,
+    Snapshot, TagsKnown, agreement,
     records::{Keys, Now, Records},
 };
 use crate::model::{Address, Clock, Event, EventKind, Generation, Stamp, SystemClock, millis};
@@ -52,6 +52,7 @@ struct Faults {
 /// One namespace.
 struct Space {
     buckets: Box<[Mutex<Records>]>,
+    agreement: Mutex<Option<String>>,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<Push>>>,
 }
 
@@ -72,10 +73,10 @@ impl InProcess {
         }))
     }
 
-    pub(crate) fn attach(&self, namespace: &str, layout: Layout) -> Attached {
+    pub(crate) fn attach(&self, layout: Layout) -> Attached {
         let mut spaces = locked(&self.0.spaces);
         let space = spaces
-            .entry(namespace.to_owned())
+            .entry(layout.root().to_owned())
             .or_insert_with(|| Arc::new(Space::new(&layout)));
         Attached {
             hub: Arc::clone(&self.0),
@@ -104,6 +105,16 @@ impl InProcess {
     /// Everything is gone, as after FLUSHALL.
     pub fn wipe(&self) {
         self.each(|records| *records = Records::default());
+        locked(&self.0.spaces)
+            .values()
+            .for_each(|space| *locked(&space.agreement) = None);
+    }
+
+    /// Nodes of another release or setting have written this as what all agree on.
+    pub fn agree_on(&self, text: &str) {
+        locked(&self.0.spaces)
+            .values()
+            .for_each(|space| *locked(&space.agreement) = Some(text.to_owned()));
     }
 
     /// The replay logs are trimmed to nothing.
@@ -297,7 +308,15 @@ impl Attached {
         Ok(Beat {
             heads,
             at: self.now().millis(),
+            agreement: self.agreement(),
         })
+    }
+
+    /// Written if it is missing, as in Redis.
+    fn agreement(&self) -> Agreement {
+        let mut agreed = locked(&self.space.agreement);
+        let agreed = agreed.get_or_insert_with(|| agreement::text(&self.layout));
+        Agreement::new(&self.layout, Some(agreed.as_bytes()))
     }
 
     pub(super) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
@@ -366,6 +385,7 @@ impl Space {
         let buckets = (0..layout.feeds()).map(|_| Mutex::default()).collect();
         Self {
             buckets,
+            agreement: Mutex::default(),
             subscribers: Mutex::default(),
         }
     }

@@ -4,10 +4,14 @@
 //! [`fill`](Remote::fill), [`bump`](Remote::bump), a [`beat`](Remote::beat) of all heads, and
 //! [`replay`](Remote::replay) of a feed. Every one ends within one deadline, and every failure means "ask the store".
 
+mod advice;
+mod agreement;
 mod breaker;
 mod connection;
+mod inspect;
 mod layout;
 mod memory;
+mod order;
 mod reader;
 mod records;
 mod scripts;
@@ -17,20 +21,25 @@ mod tag_records;
 mod tags;
 mod wire;
 
-pub use self::memory::InProcess;
+pub use self::{advice::Advice, memory::InProcess};
 pub(crate) use self::{
+    agreement::Agreement,
+    breaker::{Standing, Trouble},
     layout::Layout,
     memory::Attached,
     store::{LARGE, RedisRemote},
 };
 
-use crate::model::{Address, Event, Generation, Head, Pointer, Stamp, StoreVersion};
+use crate::{
+    error::Error,
+    model::{Address, Event, Generation, Head, Pointer, Stamp, StoreVersion},
+};
 use std::{fmt, time::Duration};
 use tokio::sync::mpsc;
 
 /// The remote tier of one `Tiers`.
 pub(crate) enum Remote {
-    Redis(RedisRemote),
+    Redis(Box<RedisRemote>),
     Memory(Attached),
 }
 
@@ -153,11 +162,12 @@ pub(crate) enum Filled {
     Expired,
 }
 
-/// All heads, and the Redis time in ms at which they were read.
+/// All heads with the Redis time in ms at which they were read, and whether all nodes agree.
 #[derive(Debug)]
 pub(crate) struct Beat {
     pub(crate) heads: Vec<Option<Head>>,
     pub(crate) at: u64,
+    pub(crate) agreement: Agreement,
 }
 
 /// A bucket's head with the logged events after a position.
@@ -344,11 +354,71 @@ impl Remote {
         }
     }
 
+    /// Waits until it answers, up to `limit`, and checks that all nodes agree and that the protocol can run on it.
+    ///
+    /// # Errors
+    /// Unavailable if it does not answer; config if it is not as it must be.
+    pub(crate) async fn check_start(&self, limit: Duration) -> Result<(), Error> {
+        let agreement = match self {
+            Self::Redis(redis) => redis.check_start(limit).await?,
+            Self::Memory(memory) => match memory.beat().await {
+                Ok(beat) => beat.agreement,
+                // Only tests have a hub that refuses.
+                Err(_) => Agreement::Same,
+            },
+        };
+        match agreement {
+            Agreement::Same => Ok(()),
+            Agreement::Other(disagreement) => Err(Error::config(disagreement.to_string())),
+        }
+    }
+
+    /// Looks at the server again whenever it is back from an outage; never ends.
+    pub(crate) async fn watch(&self) {
+        match self {
+            Self::Redis(redis) => redis.inspector().watch().await,
+            Self::Memory(_) => std::future::pending().await,
+        }
+    }
+
+    /// What is worth knowing about the server: nothing where there is none.
+    pub(crate) fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Redis(redis) => redis.inspector().advice(),
+            Self::Memory(_) => Vec::new(),
+        }
+    }
+
     /// Whether it answers at present, as far as known.
     pub(crate) fn is_up(&self) -> bool {
         match self {
             Self::Redis(redis) => redis.is_up(),
             Self::Memory(memory) => memory.is_up(),
+        }
+    }
+
+    /// The same in more words.
+    pub(crate) fn standing(&self) -> Standing {
+        match self {
+            Self::Redis(redis) => redis.connections().standing(),
+            Self::Memory(memory) if memory.is_up() => Standing::Up,
+            Self::Memory(_) => Standing::Away,
+        }
+    }
+
+    /// What keeps it from being asked, if anything does. A hub has no history.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Redis(redis) => redis.connections().trouble(),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// Waits until a call has failed, so that a heartbeat is to decide at once what that means.
+    pub(crate) async fn probe_wanted(&self) {
+        match self {
+            Self::Redis(redis) => redis.connections().probe_wanted().await,
+            Self::Memory(_) => std::future::pending().await,
         }
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Written beside `scripts/*.lua`, step for step: the protocol's tests run on both.
 
-use super::{Bump, Discard, Filled, Order, Turn, layout::Name, tag_records::TagRecords};
-use crate::model::{
-    Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, StoreVersion, Version,
+use super::{
+    Bump, Discard, Filled, Order, Turn,
+    layout::Name,
+    order::{Done, bare, learned, ordered},
+    tag_records::TagRecords,
 };
+use crate::model::{Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Version};
 use std::collections::{HashMap, VecDeque};
 
 /// What Redis would hold for one bucket. Times are in Redis ms.
@@ -358,53 +361,6 @@ impl Records {
     }
 }
 
-/// What became of a bump.
-pub(super) struct Done {
-    pub(super) version: Version,
-    /// `None`: nothing was bumped.
-    pub(super) event: Option<Event>,
-    pub(super) depended: bool,
-    pub(super) order: Order,
-}
-
-fn bare(version: Version) -> Pointer {
-    Pointer {
-        version,
-        floor: version,
-        flags: 0,
-        store: None,
-    }
-}
-
-/// What a load has told of the store's version.
-fn learned(pointer: Pointer, store: Option<StoreVersion>) -> Pointer {
-    if store.is_none() || store == pointer.store {
-        return pointer;
-    }
-    Pointer {
-        store,
-        flags: pointer.flags & !Pointer::STORE_BUMPED,
-        ..pointer
-    }
-}
-
-type Ordered = (Option<StoreVersion>, u32, Order);
-
-/// What the pointer says of the store after a bump with `store`; `Err` with the pointer if nothing is to be bumped.
-fn ordered(before: Option<Pointer>, store: Option<StoreVersion>) -> Result<Ordered, Pointer> {
-    let Some(before) = before else {
-        return Ok((None, 0, Order::Unknown));
-    };
-    match (store, before.store) {
-        (Some(store), Some(known)) if store > known => {
-            Ok((Some(store), Pointer::STORE_BUMPED, Order::Newest))
-        }
-        (Some(_), Some(_)) if before.has(Pointer::STORE_BUMPED) => Err(before),
-        (Some(_), known @ Some(_)) => Ok((known, Pointer::STORE_BUMPED, Order::Unknown)),
-        _ => Ok((None, 0, Order::Unknown)),
-    }
-}
-
 fn next_version(head: &Head, previous: Option<Version>, now: Now) -> Version {
     let previous = previous.map_or(0, |version| version.0);
     Version((head.high + 1).max(now.0).max(previous + 1))
@@ -438,6 +394,7 @@ const POINTERS: usize = 1 << 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::StoreVersion;
 
     fn bumped(records: &mut Records, now: Now) -> Event {
         at_version(records, None, now).event.unwrap()

@@ -3,9 +3,10 @@
 //! A read is a plain `MGET`, six times cheaper for the server than a script; whatever changes anything is a script.
 
 use super::{
-    Beat, Bump, Bumped, Discard, Fill, Filled, Layout, Open, Opened, Order, Push, RemoteError,
-    Replay, Snapshot, Turn,
+    Agreement, Beat, Bump, Bumped, Discard, Fill, Filled, Layout, Open, Opened, Order, Push,
+    RemoteError, Replay, Snapshot, Turn, agreement,
     connection::{Class, Connections},
+    inspect::Inspector,
     layout::Name,
     reader::{self, Reader},
     scripts::{self, Script, Scripts},
@@ -28,6 +29,7 @@ pub(crate) struct RedisRemote {
     reader: Arc<Reader>,
     pub(super) layout: Layout,
     pub(super) scripts: Scripts,
+    inspector: Inspector,
 }
 
 impl RedisRemote {
@@ -35,6 +37,7 @@ impl RedisRemote {
         let connections = Arc::new(Connections::new(url, limit)?);
         let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
+            inspector: Inspector::new(Arc::clone(&connections), layout.clone()),
             connections,
             reader,
             layout,
@@ -42,35 +45,44 @@ impl RedisRemote {
         })
     }
 
-    /// Waits until the server answers, and checks that it is one the protocol runs on: sharded Pub/Sub came with Redis 7.
-    pub(crate) async fn check_server(&self, limit: Duration) -> Result<(), Error> {
+    /// Waits until the server answers, and checks that the protocol can run on it.
+    pub(super) async fn check_start(&self, limit: Duration) -> Result<Agreement, Error> {
+        let beat = self.reach(limit).await?;
+        if beat.agreement == Agreement::Same {
+            self.inspector.check_start().await?;
+        }
+        Ok(beat.agreement)
+    }
+
+    async fn reach(&self, limit: Duration) -> Result<Beat, Error> {
         let deadline = Instant::now() + limit;
-        while let Err(error) = self.beat().await {
-            if is_refusal(&error) {
-                return Err(Error::config(format!(
-                    "redis refused the connection: {error}"
-                )));
+        loop {
+            let failure = match self.beat().await {
+                Ok(beat) if self.is_up() => return Ok(beat),
+                // Slower than any call would wait for.
+                Ok(_) => RemoteError::Timeout,
+                Err(error) => error,
+            };
+            if let Some(refusal) = self.inspector.refusal(&failure) {
+                return Err(Error::config(refusal));
             }
             if Instant::now() >= deadline {
-                return Err(Error::unavailable("reach redis", Some(error.into())));
+                return Err(Error::unavailable("reach redis", Some(failure.into())));
             }
             sleep(RETRY).await;
         }
-        let info = self
-            .connections
-            .send(Class::Small, redis::cmd("INFO").arg("server"))
-            .await;
-        match info.as_ref().ok().and_then(text).and_then(major_version) {
-            Some((major, version)) if major < 7 => Err(Error::config(format!(
-                "the redis server is of version {version}: tricache needs 7.0 or newer, for sharded Pub/Sub"
-            ))),
-            // Where INFO is not allowed, the first subscription tells.
-            _ => Ok(()),
-        }
+    }
+
+    pub(super) fn inspector(&self) -> &Inspector {
+        &self.inspector
     }
 
     pub(crate) fn is_up(&self) -> bool {
         self.connections.is_up()
+    }
+
+    pub(super) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
@@ -197,6 +209,7 @@ impl RedisRemote {
         for bucket in 0..self.layout.feeds() {
             heads.arg(&*self.layout.control(bucket));
         }
+        heads.arg(&*self.layout.agreement());
         let mut pipeline = redis::pipe();
         pipeline.cmd("TIME").add_command(heads);
         let replies = self.connections.probe(&pipeline, 2).await?;
@@ -208,17 +221,36 @@ impl RedisRemote {
         let Value::Array(heads) = heads else {
             return Err(RemoteError::Nonsense("the answer to a heartbeat"));
         };
-        let heads: Vec<_> = heads
-            .iter()
-            .map(|head| raw(head).and_then(wire::head))
-            .collect();
-        if heads.len() != usize::from(self.layout.feeds()) {
+        let (mut heads, feeds) = (heads, usize::from(self.layout.feeds()));
+        if heads.len() != feeds + 1 {
             return Err(RemoteError::Nonsense("the number of heads"));
         }
+        let found = heads.pop();
+        let agreement = self.agreement(found.as_ref().and_then(raw)).await;
         Ok(Beat {
-            heads,
+            heads: heads
+                .iter()
+                .map(|head| raw(head).and_then(wire::head))
+                .collect(),
             at: seconds * 1000 + micros / 1000,
+            agreement,
         })
+    }
+
+    /// Compares the record that was found; a missing one is written.
+    async fn agreement(&self, found: Option<&[u8]>) -> Agreement {
+        if found.is_some() {
+            return Agreement::new(&self.layout, found);
+        }
+        let mut command = redis::cmd("SET");
+        command
+            .arg(&*self.layout.agreement())
+            .arg(agreement::text(&self.layout))
+            .arg("NX")
+            .arg("GET");
+        // Where it cannot be written nobody else could, either: the next heartbeat tries again.
+        let before = self.connections.send(Class::Small, &command).await.ok();
+        Agreement::new(&self.layout, before.as_ref().and_then(raw))
     }
 
     pub(super) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
@@ -304,23 +336,6 @@ impl RedisRemote {
             self.layout.channel(bucket),
         ]
     }
-}
-
-/// Waiting would not help: the server is there and does not want us.
-fn is_refusal(error: &RemoteError) -> bool {
-    let RemoteError::Failed(error) = error else {
-        return false;
-    };
-    let refusals = ["NOPERM", "NOAUTH", "WRONGPASS"];
-    error.kind() == redis::ErrorKind::AuthenticationFailed
-        || error.code().is_some_and(|code| refusals.contains(&code))
-}
-
-fn major_version(info: &str) -> Option<(u32, &str)> {
-    let version = info
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"))?;
-    Some((version.split('.').next()?.parse().ok()?, version))
 }
 
 /// What a script needs to begin an epoch or to link an event.

@@ -1,5 +1,8 @@
 //! The behaviour of a cache through its public API, on both remotes.
 
+mod advice;
+#[cfg(feature = "proof")]
+mod agreements;
 mod bad_input;
 mod basics;
 #[cfg(feature = "proof")]
@@ -10,14 +13,18 @@ mod faults;
 mod leases;
 mod loading;
 mod nodes;
+mod prefixes;
 #[cfg(feature = "proof")]
 mod protections;
 #[cfg(feature = "proof")]
 mod races;
 mod reads;
+#[cfg(feature = "proof")]
+mod refusals;
 mod shutdowns;
 #[cfg(feature = "proof")]
 mod steps;
+mod switches;
 #[cfg(feature = "proof")]
 mod tags;
 #[cfg(feature = "proof")]

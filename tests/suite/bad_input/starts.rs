@@ -144,18 +144,51 @@ async fn a_redis_that_forgets_the_scripts_is_sent_them_again() {
 }
 
 #[tokio::test]
-async fn where_scripts_are_forbidden_callers_are_served_from_the_store() {
-    let redis = with_user(&["~*", "&*", "+@all", "-@scripting"]);
+async fn a_command_that_is_forbidden_is_named_with_the_line_that_allows_it() {
+    let commands = [
+        ("evalsha", "EVALSHA"),
+        ("eval", "EVAL"),
+        ("get", "GET"),
+        ("set", "SET"),
+        ("del", "DEL"),
+        ("unlink", "UNLINK"),
+        ("pttl", "PTTL"),
+        ("pexpire", "PEXPIRE"),
+        ("hget", "HGET"),
+        ("hset", "HSET"),
+        ("hlen", "HLEN"),
+        ("hgetall", "HGETALL"),
+        ("hscan", "HSCAN"),
+        ("hdel", "HDEL"),
+        ("xadd", "XADD"),
+        ("xrange", "XRANGE"),
+        ("spublish", "SPUBLISH"),
+        ("ssubscribe", "SSUBSCRIBE"),
+        ("multi", "MULTI"),
+        ("exec", "EXEC"),
+        ("time", "TIME"),
+        ("mget", "MGET"),
+    ];
+    let redis = with_user(&["~*", "&*", "+@all"]);
     let url = format!("redis://app:right@127.0.0.1:{}", redis.port());
-    let builder = Tiers::builder("test").redis(&url);
-    let node = Node::start(builder.remote_timeout(Duration::from_secs(5))).await;
-    let store = CountingStore::new();
 
-    assert_eq!(*read(&node.cache, &store, 1).await, 0);
-    store.commit(&1);
-    assert!(ends(node.cache.invalidate(&1)).await.unwrap().is_pending());
-    assert_eq!(*read(&node.cache, &store, 1).await, 1);
-    assert!(counters(&node).remote_errors > 0);
+    for (command, name) in commands {
+        redis.command(&["ACL", "SETUSER", "app", "+@all", &format!("-{command}")]);
+        let error = build_error(Tiers::builder("test").redis(&url)).await;
+        assert!(error.is_config(), "{command}: {error}");
+        let told = error.to_string();
+        assert!(
+            told.contains(name) && told.contains("~tc1:{test:*"),
+            "{told}"
+        );
+    }
+    // Channels have rights of their own.
+    redis.command(&["ACL", "SETUSER", "app", "+@all", "resetchannels"]);
+    let error = build_error(Tiers::builder("test").redis(&url)).await;
+    assert!(
+        error.is_config() && error.to_string().contains("PUBLISH"),
+        "{error}"
+    );
 }
 
 /// A server that also knows the user `app` with the password `right`, who may do only this.

@@ -1,0 +1,263 @@
+//! The settings of a `Tiers`, and its start.
+
+use super::{Tiers, switch};
+use crate::{
+    engine::{Engine, Parts, Protections},
+    error::Error,
+    feed::Ready,
+    model::{Clock, SystemClock, checked_name},
+    remote::{InProcess, Layout, RedisRemote, Remote},
+};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+
+/// Settings of [`Tiers`]; begun by [`Tiers::builder`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct TiersBuilder {
+    namespace: String,
+    key_prefix: Option<String>,
+    place: Place,
+    enabled: bool,
+    start_without_redis: bool,
+    remote_timeout: Duration,
+    heartbeat: Duration,
+    clock: Arc<dyn Clock>,
+    protections: Protections,
+}
+
+enum Place {
+    Redis(String),
+    Hub(InProcess),
+}
+
+/// A part of the protocol that tests switch off, to show what it is good for.
+#[cfg(feature = "proof")]
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protection {
+    /// A value loaded before an invalidation is refused after it.
+    StaleFill,
+    /// A lost event is noticed.
+    Chain,
+}
+
+impl TiersBuilder {
+    pub(super) fn new(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            key_prefix: None,
+            place: Place::Hub(InProcess::new()),
+            enabled: true,
+            start_without_redis: false,
+            remote_timeout: Duration::from_millis(50),
+            heartbeat: Duration::from_millis(500),
+            clock: Arc::new(SystemClock::new()),
+            protections: Protections {
+                stale_fill: true,
+                chain: true,
+            },
+        }
+    }
+
+    /// Uses this Redis, version 7 or newer. Default: none, a hub of its own in memory.
+    pub fn redis(mut self, url: &str) -> Self {
+        self.place = Place::Redis(url.to_owned());
+        self
+    }
+
+    /// Uses a hub in memory, which other `Tiers` of this process may share. Default: a hub of its own.
+    pub fn in_process(mut self, hub: &InProcess) -> Self {
+        self.place = Place::Hub(hub.clone());
+        self
+    }
+
+    /// Puts this in front of every Redis key and channel, `staging:tc1:{shop:7}:c`, so that environments may share a
+    /// server: 1 to 64 of `[A-Za-z0-9._-]`. All nodes that are to see each other's invalidations have the same.
+    /// Default: none.
+    pub fn key_prefix(mut self, prefix: &str) -> Self {
+        self.key_prefix = Some(prefix.to_owned());
+        self
+    }
+
+    /// Switches the cache off, for the night when nobody trusts it: a read runs its loader and nothing else, nothing
+    /// is stored, and a Redis that is away does not keep it from starting. Invalidations are still sent, since other
+    /// nodes may be on.
+    ///
+    /// The environment does the same without a deploy: `TRICACHE=off` (or `0`, or `false`) wins over this setting.
+    /// Default: true.
+    pub fn enabled(mut self, yes: bool) -> Self {
+        self.enabled = yes;
+        self
+    }
+
+    /// Starts although Redis does not answer within a second: reads go to the store until it does. Default: false, that is an error.
+    pub fn start_without_redis(mut self, yes: bool) -> Self {
+        self.start_without_redis = yes;
+        self
+    }
+
+    /// How long one call to Redis may take; five times that for large values. The first call that takes
+    /// longer is the last to wait: a probe decides whether Redis is away. Default: 50 ms.
+    pub fn remote_timeout(mut self, limit: Duration) -> Self {
+        self.remote_timeout = limit;
+        self
+    }
+
+    /// How often Redis is asked where the feeds stand. A lost event is noticed within one heartbeat, and a feed counts as
+    /// live for two. Default: 500 ms.
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.heartbeat = every;
+        self
+    }
+
+    /// Reads time from this clock. Default: the machine's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Switches a protection off.
+    #[cfg(feature = "proof")]
+    #[doc(hidden)]
+    pub fn without(mut self, protection: Protection) -> Self {
+        match protection {
+            Protection::StaleFill => self.protections.stale_fill = false,
+            Protection::Chain => self.protections.chain = false,
+        }
+        self
+    }
+
+    /// Starts.
+    ///
+    /// # Errors
+    /// If a setting is refused, or the environment variable `TRICACHE` is neither `on` nor `off`; if Redis does not
+    /// answer within five seconds; if it is one that the protocol cannot run on: older than version 7, a replica, a
+    /// cluster, or one that forbids a command that is needed; and if nodes of another release or setting use the same
+    /// namespace. What is only unwise is told by [`Report::advice`](super::Report::advice).
+    ///
+    /// # Cancel safety
+    /// Dropped early, nothing is left running.
+    pub async fn build(self) -> Result<Tiers, Error> {
+        let layout = self.checked_layout()?;
+        let enabled = switch::in_environment()?.unwrap_or(true) && self.enabled;
+        let start = Start::of(enabled, self.start_without_redis);
+        let remote = match &self.place {
+            Place::Hub(hub) => Remote::Memory(hub.attach(layout.clone())),
+            Place::Redis(url) => {
+                let redis = RedisRemote::new(url, layout.clone(), self.remote_timeout)?;
+                Remote::Redis(Box::new(redis))
+            }
+        };
+        let answers = start.check(&remote).await?;
+        let (engine, ready) = Engine::start(Parts {
+            enabled,
+            layout,
+            remote,
+            remote_limit: self.remote_timeout,
+            clock: self.clock,
+            heartbeat: self.heartbeat,
+            protections: self.protections,
+        });
+        if answers && enabled && timeout(START, until_ready(ready)).await.is_err() {
+            engine.shutdown(Duration::ZERO).await;
+            return Err(Error::unavailable(
+                "subscribe to the feed of the remote tier",
+                None,
+            ));
+        }
+        Ok(Tiers { engine })
+    }
+
+    fn checked_layout(&self) -> Result<Layout, Error> {
+        let namespace = checked_name("namespace", &self.namespace)?;
+        let prefix = match &self.key_prefix {
+            Some(prefix) => Some(checked_name("key_prefix", prefix)?),
+            None => None,
+        };
+        check_range(
+            "remote_timeout",
+            self.remote_timeout,
+            Duration::from_millis(1),
+        )?;
+        check_range("heartbeat", self.heartbeat, Duration::from_millis(10))?;
+        Ok(Layout::new(prefix, namespace, BUCKETS))
+    }
+}
+
+/// How much a start asks of the remote tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    With,
+    /// A Redis that answers must be right; one that does not is waited for later.
+    Without,
+    /// Nothing that is wrong with it matters: it is only told of invalidations.
+    Off,
+}
+
+impl Start {
+    fn of(enabled: bool, start_without_redis: bool) -> Self {
+        match (enabled, start_without_redis) {
+            (false, _) => Self::Off,
+            (true, true) => Self::Without,
+            (true, false) => Self::With,
+        }
+    }
+
+    /// Whether the remote tier answers.
+    async fn check(self, remote: &Remote) -> Result<bool, Error> {
+        let limit = match self {
+            Self::With => START,
+            Self::Without | Self::Off => START_WITHOUT,
+        };
+        match (self, remote.check_start(limit).await) {
+            (_, Ok(())) if self != Self::Off => Ok(true),
+            (Self::Off, checked) => {
+                tracing::warn!("the cache is off: every read runs its loader");
+                Ok(checked.is_ok())
+            }
+            (Self::Without, Err(error)) if error.is_unavailable() => {
+                tracing::warn!("started without redis: reads go to the store");
+                Ok(false)
+            }
+            (_, checked) => checked.map(|()| true),
+        }
+    }
+}
+
+impl fmt::Debug for TiersBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("TiersBuilder")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn until_ready(mut ready: watch::Receiver<Ready>) {
+    // The sender lives in a task of the engine; where it ends, the limit around this does.
+    if ready
+        .wait_for(|ready| ready.subscribed && ready.beaten)
+        .await
+        .is_err()
+    {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn check_range(setting: &str, value: Duration, shortest: Duration) -> Result<(), Error> {
+    if value < shortest || value > LONGEST {
+        return Err(Error::config(format!(
+            "the {setting} of {value:?} is refused: it must be {shortest:?} to {LONGEST:?}"
+        )));
+    }
+    Ok(())
+}
+
+/// Slices of the key space with a feed each. Part of the key format: all nodes must agree.
+const BUCKETS: u16 = 64;
+/// How long a start waits for the remote tier.
+const START: Duration = Duration::from_secs(5);
+/// How long a start waits for a Redis that it can do without.
+const START_WITHOUT: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);

@@ -1,0 +1,193 @@
+//! What a `Tiers` says of itself.
+
+use crate::{
+    engine::Engine,
+    model::{Level, millis},
+    observe::Counters,
+    remote::{Advice, Standing, Trouble},
+};
+use serde::Serialize;
+use std::time::Duration;
+
+/// What a [`Tiers`] is doing, at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    enabled: bool,
+    level: Level,
+    remote: RemoteState,
+    outage: Option<Outage>,
+    agrees: bool,
+    advice: Vec<Advice>,
+    pending: usize,
+    proven_buckets: usize,
+    buckets: usize,
+    bumped_tags: usize,
+    counters: Counters,
+}
+
+impl Report {
+    pub(super) fn of(engine: &Engine) -> Self {
+        let now = millis(engine.clock.now());
+        Self {
+            enabled: engine.enabled,
+            level: Level::Eventual,
+            remote: RemoteState::of(engine.remote.standing()),
+            outage: engine.remote.trouble().map(Outage::of),
+            agrees: engine.proofs.agree(),
+            advice: engine.remote.advice(),
+            pending: engine.journal().len(),
+            proven_buckets: engine.proofs.live(now),
+            buckets: usize::from(engine.layout.feeds()),
+            bumped_tags: engine.tags.len(),
+            counters: engine.observer.counters(),
+        }
+    }
+
+    /// Whether the cache is on: [`TiersBuilder::enabled`] and the environment variable `TRICACHE` say so.
+    ///
+    /// While it is off every read runs its loader, and invalidations are still sent.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// The level that every read can rely on.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Whether Redis answers.
+    #[must_use]
+    pub fn remote(&self) -> RemoteState {
+        self.remote
+    }
+
+    /// Since when calls are not sent to Redis, and how many failed in a row; `None` while it is up.
+    ///
+    /// A hub in memory has no outages.
+    #[must_use]
+    pub fn outage(&self) -> Option<Outage> {
+        self.outage
+    }
+
+    /// Whether all nodes of the namespace have the same format, buckets and feed, as far as known.
+    ///
+    /// While they do not, nothing is served from this process without asking Redis: two releases or two settings share
+    /// one namespace, and this node hears nothing of what the others invalidate.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        self.agrees
+    }
+
+    /// What the server's settings may lead to: found at the start, and again after each outage.
+    #[must_use]
+    pub fn advice(&self) -> &[Advice] {
+        &self.advice
+    }
+
+    /// Invalidations that Redis did not take yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Buckets whose feed is proven to be live; entries of the others are confirmed by Redis at each read.
+    #[must_use]
+    pub fn proven_buckets(&self) -> usize {
+        self.proven_buckets
+    }
+
+    /// All buckets, that of the tags among them. A bucket that nobody has used yet is not proven.
+    #[must_use]
+    pub fn buckets(&self) -> usize {
+        self.buckets
+    }
+
+    /// Tags that this node remembers as invalidated. It forgets those that are older than the longest life of a value.
+    #[must_use]
+    pub fn bumped_tags(&self) -> usize {
+        self.bumped_tags
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+/// Whether the remote tier answers, as far as known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RemoteState {
+    /// It answers.
+    Up,
+    /// A call failed, and a probe is under way that decides what it means: reads go to the store meanwhile.
+    Probing,
+    /// The probe failed too, or nothing was answered yet: reads go to the store, and probes go on.
+    Away,
+}
+
+impl RemoteState {
+    fn of(standing: Standing) -> Self {
+        match standing {
+            Standing::Up => Self::Up,
+            Standing::Probing => Self::Probing,
+            Standing::Away => Self::Away,
+        }
+    }
+}
+
+/// How it stands with a Redis that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Outage {
+    failures: u32,
+    lasting: Duration,
+}
+
+impl Outage {
+    fn of(trouble: Trouble) -> Self {
+        Self {
+            failures: trouble.failures,
+            lasting: trouble.lasting,
+        }
+    }
+
+    /// Calls and probes that failed in a row.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Time since the first of them began, or since the start where nothing was ever answered.
+    #[must_use]
+    pub fn lasting(&self) -> Duration {
+        self.lasting
+    }
+}
+
+/// What a shutdown left behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Drained {
+    pending: usize,
+}
+
+impl Drained {
+    pub(super) fn new(pending: usize) -> Self {
+        Self { pending }
+    }
+
+    /// Whether nothing was left.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.pending == 0
+    }
+
+    /// Invalidations that Redis never took: other nodes keep the old values up to their TTL.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+}
