@@ -8,6 +8,7 @@ mod advice;
 mod agreement;
 mod breaker;
 mod connection;
+mod dependents;
 mod inspect;
 mod layout;
 mod memory;

@@ -104,7 +104,12 @@ impl Records {
         let version = next_version(head, None, now);
         head.high = version.0;
         self.control = Some(*head);
-        self.set_pointer(key, bare(version), pointer_ttl, now);
+        // Missing means unknown, as in a bump: the pointer before may have known of a value that shows the entity.
+        let pointer = Pointer {
+            flags: Pointer::UNTOLD,
+            ..bare(version)
+        };
+        self.set_pointer(key, pointer, pointer_ttl, now);
         version
     }
 
@@ -261,31 +266,6 @@ impl Records {
         }
     }
 
-    /// From here on whoever bumps the entity learns that a value shows it; false if this is not its generation.
-    pub(super) fn depend(&mut self, key: &[u8], shown: Generation, ttl: u64, now: Now) -> bool {
-        let Some(pointer) = self.pointer_of(key, shown, now) else {
-            return false;
-        };
-        let flags = pointer.flags | Pointer::DEPENDED;
-        self.set_pointer(key, Pointer { flags, ..pointer }, ttl, now);
-        true
-    }
-
-    /// What shows the entity and was stored before this bump has heard of it.
-    pub(super) fn told(&mut self, key: &[u8], bumped: Generation, now: Now) {
-        if let Some(pointer) = self.pointer_of(key, bumped, now) {
-            let flags = pointer.flags & !Pointer::UNTOLD;
-            self.set_pointer(key, Pointer { flags, ..pointer }, 0, now);
-        }
-    }
-
-    /// The pointer, if this generation is the current one.
-    fn pointer_of(&self, key: &[u8], wanted: Generation, now: Now) -> Option<Pointer> {
-        let epoch = self.control.map(|head| head.epoch);
-        self.pointer(key, now)
-            .filter(|pointer| epoch == Some(wanted.epoch) && pointer.version == wanted.version)
-    }
-
     /// Links an event behind the head; its position is a version that was never issued.
     pub(super) fn append(
         &mut self,
@@ -315,7 +295,7 @@ impl Records {
         event
     }
 
-    fn set_pointer(&mut self, key: &[u8], it: Pointer, ttl: u64, now: Now) {
+    pub(super) fn set_pointer(&mut self, key: &[u8], it: Pointer, ttl: u64, now: Now) {
         if self.pointers.len() >= POINTERS {
             self.evict_pointers(now);
         }
@@ -437,44 +417,6 @@ mod tests {
         let second = records.version(&mut head, b"p", 1000, Now(10_000_000));
 
         assert!(second > first);
-    }
-
-    /// A bump took along who depended on the entity, and its answer was lost: sent again, it told that nobody did.
-    #[test]
-    fn who_depends_stays_known_until_they_were_told() {
-        let mut records = Records::default();
-        let now = Now(1_000_000);
-        assert!(at_version(&mut records, None, now).depended, "unknown");
-        let again = at_version(&mut records, None, now);
-        assert!(again.depended);
-
-        let epoch = records.control.unwrap().epoch;
-        let generation = |version| Generation { epoch, version };
-        let next = at_version(&mut records, None, now);
-        records.told(b"p", generation(again.version), now);
-        assert!(
-            at_version(&mut records, None, now).depended,
-            "told of an earlier one"
-        );
-        let last = at_version(&mut records, None, now);
-        records.told(b"p", generation(last.version), now);
-
-        assert!(next.version < last.version);
-        assert!(!at_version(&mut records, None, now).depended);
-    }
-
-    #[test]
-    fn telling_of_a_bump_leaves_alone_who_has_come_to_depend_since() {
-        let mut records = Records::default();
-        let now = Now(1_000_000);
-        let version = at_version(&mut records, None, now).version;
-        let epoch = records.control.unwrap().epoch;
-        let generation = Generation { epoch, version };
-        assert!(records.depend(b"p", generation, 1000, now));
-
-        records.told(b"p", generation, now);
-
-        assert!(at_version(&mut records, None, now).depended);
     }
 
     #[test]

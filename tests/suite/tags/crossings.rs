@@ -75,6 +75,24 @@ async fn who_invalidates_next_tells_what_the_one_before_could_not() {
     assert_eq!(outer(&other, &sums, &store).await, 10);
 }
 
+/// Redis evicted the pointer that knew of the value, a reader made it anew, and the next writer was told that nobody showed
+/// the entity.
+#[tokio::test]
+async fn a_pointer_that_a_reader_made_anew_does_not_forget_who_shows_the_entity() {
+    let remote = Remote::around_redis();
+    let (one, other) = pair(&remote).await;
+    let (sums, store) = (sums(&one), CountingStore::new());
+    assert_eq!(outer(&one, &sums, &store).await, 0);
+    let pointer = remote.only_key("tc1:*:p:number/1");
+    assert_eq!(remote.server().command(&["DEL", &pointer]), "1");
+    assert_eq!(*load(&other.cache, &store, 1, plain).await.unwrap(), 0);
+    store.commit(&1);
+
+    ends(one.cache.invalidate(&1)).await.unwrap();
+
+    assert_eq!(outer(&one, &sums, &store).await, 10);
+}
+
 /// What shows an entity knew the entity by its key only, and stayed when all of the entity's cache was invalidated.
 #[tokio::test]
 async fn a_clear_reaches_what_shows_a_value_of_the_cache() {
