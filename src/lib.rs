@@ -78,7 +78,7 @@ pub use self::codec::Postcard;
 #[doc(hidden)]
 pub use self::tiers::Protection;
 pub use self::{
-    cache::{Pinned, TieredCache},
+    cache::{Batch, BatchContext, Pinned, TieredCache},
     cached::Cached,
     codec::{Bincode, Codec, DecodeError, EncodeError},
     error::{BoxError, Error, OptionalExt},

@@ -51,12 +51,16 @@ decisions! {
     Bypassed bypassed,
     /// Reads answered with the loader's error.
     Failed failed,
-    /// Loaders run.
+    /// Keys that a loader was asked for: one for each load, and one for each key of a batch's.
     Load loads,
-    /// Loaders that failed or panicked.
+    /// Keys whose loader failed or panicked.
     LoadError load_errors,
-    /// Loaders that found no such value.
+    /// Keys that their loader had no value for.
     Absent absences,
+    /// Keys that a batch's loader answered without being asked; they were ignored.
+    ForeignKey foreign_keys,
+    /// Keys that a batch's loader answered more than once; the first answer counted.
+    DuplicateKey duplicate_keys,
     /// Reads that waited for a load of this process.
     FlightJoined flights_joined,
     /// Flights that later reads may not join any more, because their key was invalidated.

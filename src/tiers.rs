@@ -242,6 +242,7 @@ where
             large: false.into(),
             told: false.into(),
             told_large: false.into(),
+            told_of_foreign: false.into(),
             guarded,
             buckets: engine.layout.buckets(),
         };

@@ -3,12 +3,11 @@
 //! The order matters. First what no handler can allow, then what the handler said itself, then what sharing needs.
 //! Each rule only ever takes away: a response is shared if none of them objects.
 
-use std::time::Duration;
-
 use http::StatusCode;
+use tricache::Visibility;
 
 use crate::{
-    facts::{RequestFacts, ResponseFacts},
+    facts::{Read, RequestFacts, ResponseFacts},
     profile::Profile,
 };
 
@@ -19,16 +18,18 @@ pub(crate) enum Decision {
     Share(Lifetimes),
     /// Nobody may keep it: `private, no-store` in every control header.
     Deny(Reason),
-    /// The handler's `private` stands for browsers; edges are told `private, no-store`.
-    KeepPrivate,
-    /// No cache was read and the handler has a policy of its own: not our page, nothing is touched.
+    /// The handler's `no-cache`: browsers ask each time, edges are told `private, no-store`.
+    AskEachTime,
+    /// The handler's `Cache-Control` stands; edges are told `private, no-store`.
+    KeepOwn,
+    /// Not our page: nothing is touched.
     Untouched,
 }
 
 /// How long a shared page may be kept, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifetimes {
-    /// By an edge: at least 1.
+    /// By an edge. Zero: it asks each time.
     pub(crate) shared: u64,
     /// By a browser: at most as long as by the edge.
     pub(crate) browser: u64,
@@ -41,6 +42,9 @@ pub(crate) enum Reason {
     SetCookie,
     ErrorStatus,
     NoStore,
+    NoValidator,
+    ContradictedPrivate,
+    UserData,
     NothingRead,
     Method,
     Status,
@@ -51,11 +55,11 @@ pub(crate) enum Reason {
     OverBudget,
 }
 
-/// Decides what the headers shall say, given the least remaining life of what was read (`None`: nothing was).
+/// Decides what the headers shall say.
 pub(crate) fn decide(
     request: RequestFacts,
     response: &ResponseFacts,
-    remaining: Option<Duration>,
+    read: &Read<'_>,
     profile: &Profile,
 ) -> Decision {
     if response.status.is_informational() {
@@ -64,18 +68,22 @@ pub(crate) fn decide(
     if let Some(reason) = forbidden(request, response) {
         return Decision::Deny(reason);
     }
-    if response.stated.no_store {
-        return Decision::Deny(Reason::NoStore);
+    if let Some(decision) = refused_by_the_handler(response) {
+        return decision;
     }
-    if response.stated.private {
-        return Decision::KeepPrivate;
+    // Not `== User`: whatever visibility is added later is stricter than `Public`.
+    if read.visibility != Visibility::Public {
+        return Decision::Deny(Reason::UserData);
     }
-    let Some(remaining) = remaining else {
-        return nothing_read(response);
+    if !request.is_read {
+        return own_policy_or(response, Decision::KeepOwn, Reason::Method);
+    }
+    let Some(remaining) = read.remaining else {
+        return own_policy_or(response, Decision::Untouched, Reason::NothingRead);
     };
-    match objection(request, response) {
+    match objection(response) {
         Some(reason) => Decision::Deny(reason),
-        None => share(response, remaining, profile),
+        None => share(response, remaining.as_secs(), profile),
     }
 }
 
@@ -92,20 +100,36 @@ fn forbidden(request: RequestFacts, response: &ResponseFacts) -> Option<Reason> 
     }
 }
 
-/// No entry was read, so no lifetime is known and none is invented.
-fn nothing_read(response: &ResponseFacts) -> Decision {
-    if response.stated.cache_control {
-        Decision::Untouched
+/// What the handler forbids is forbidden; how much of it browsers are told depends on how clear it is.
+fn refused_by_the_handler(response: &ResponseFacts) -> Option<Decision> {
+    let stated = &response.stated;
+    if stated.no_store {
+        Some(Decision::Deny(Reason::NoStore))
+    } else if stated.no_cache && response.has_validator {
+        Some(Decision::AskEachTime)
+    } else if stated.no_cache {
+        Some(Decision::Deny(Reason::NoValidator))
+    } else if stated.is_private() {
+        Some(Decision::KeepOwn)
+    } else if stated.private {
+        Some(Decision::Deny(Reason::ContradictedPrivate))
     } else {
-        Decision::Deny(Reason::NothingRead)
+        None
+    }
+}
+
+/// `kept` for a handler that states a lifetime. Without one nothing is invented, and no cache shall guess.
+fn own_policy_or(response: &ResponseFacts, kept: Decision, reason: Reason) -> Decision {
+    if response.stated.is_policy() {
+        kept
+    } else {
+        Decision::Deny(reason)
     }
 }
 
 /// What keeps a response that read entries from being shared.
-fn objection(request: RequestFacts, response: &ResponseFacts) -> Option<Reason> {
-    if !request.is_read {
-        Some(Reason::Method)
-    } else if !is_shareable(response.status) {
+fn objection(response: &ResponseFacts) -> Option<Reason> {
+    if !is_shareable(response.status) {
         Some(Reason::Status)
     } else if !response.public {
         Some(Reason::NotPublic)
@@ -118,21 +142,26 @@ fn objection(request: RequestFacts, response: &ResponseFacts) -> Option<Reason> 
     }
 }
 
-/// The shortest of all that was said; a fraction of a second is dropped, never rounded up.
-fn share(response: &ResponseFacts, remaining: Duration, profile: &Profile) -> Decision {
-    let shared = remaining
-        .as_secs()
-        .min(profile.max_shared_seconds())
-        .min(response.stated.shared_seconds().unwrap_or(u64::MAX))
-        .min(LONGEST_DELTA_SECONDS);
-    if shared == 0 {
+/// The shortest of all that was said; a fraction of a second was dropped, never rounded up.
+fn share(response: &ResponseFacts, remaining: u64, profile: &Profile) -> Decision {
+    let bound = profile.max_shared_seconds();
+    if bound == 0 || (remaining == 0 && says_absent(response.status)) {
         return Decision::Deny(Reason::NoLife);
     }
+    let shared = remaining
+        .min(bound)
+        .min(response.stated.shared_seconds().unwrap_or(u64::MAX))
+        .min(LONGEST_DELTA_SECONDS);
     let browser = profile
         .browser_seconds()
         .min(response.stated.browser_seconds().unwrap_or(u64::MAX))
         .min(shared);
     Decision::Share(Lifetimes { shared, browser })
+}
+
+/// What is absent may begin to exist at any time: a page that says so is kept only as long as it is known to hold.
+fn says_absent(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
 /// Errors that say something about this moment or this visitor.

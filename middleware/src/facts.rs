@@ -1,6 +1,9 @@
-//! What the rules ask about a request and its response, read in one pass over the headers.
+//! What the rules ask about a request, its response and what was read in between.
+
+use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
+use tricache::{EntityName, ScopeSummary, Tag, Visibility};
 
 use crate::{public::Public, stated::Stated};
 
@@ -32,17 +35,21 @@ pub(crate) struct ResponseFacts {
     pub(crate) sets_cookie: bool,
     /// Its `Vary` holds a `*`: no other request will match it.
     pub(crate) varies_on_all: bool,
+    /// It has an `ETag` or a `Last-Modified`.
+    pub(crate) has_validator: bool,
     /// What its handler said about caching.
     pub(crate) stated: Stated,
 }
 
 impl ResponseFacts {
+    /// Read in one pass over the headers.
     pub(crate) fn of<B>(response: &Response<B>) -> Self {
         let mut facts = Self {
             status: response.status(),
             public: response.extensions().get::<Public>().is_some(),
             sets_cookie: false,
             varies_on_all: false,
+            has_validator: false,
             stated: Stated::default(),
         };
         for (name, value) in response.headers() {
@@ -50,10 +57,36 @@ impl ResponseFacts {
                 facts.sets_cookie = true;
             } else if name == header::VARY {
                 facts.varies_on_all |= value.as_bytes().contains(&b'*');
+            } else if name == header::ETAG || name == header::LAST_MODIFIED {
+                facts.has_validator = true;
             } else {
                 facts.stated.read(name, value);
             }
         }
         facts
+    }
+}
+
+/// What was read while the response was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Read<'a> {
+    /// Names as in `product/42`, each once.
+    pub(crate) entities: Vec<&'a str>,
+    /// Spelled, each once.
+    pub(crate) tags: Vec<&'a str>,
+    /// Who may see it: the strictest of all.
+    pub(crate) visibility: Visibility,
+    /// The least remaining life; `None` if nothing was read.
+    pub(crate) remaining: Option<Duration>,
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn of(summary: &'a ScopeSummary) -> Self {
+        Self {
+            entities: summary.entities().iter().map(EntityName::as_str).collect(),
+            tags: summary.tags().iter().map(Tag::as_str).collect(),
+            visibility: summary.visibility(),
+            remaining: summary.remaining(),
+        }
     }
 }

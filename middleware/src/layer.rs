@@ -10,26 +10,28 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
-use tricache::{RequestScope, ScopeSummary};
+use tricache::RequestScope;
 
 use crate::{
-    decide::{Decision, Reason, decide},
-    facts::{RequestFacts, ResponseFacts},
+    decide::decide,
+    facts::{Read, RequestFacts, ResponseFacts},
     observe::{Counts, EdgeReport, decided},
     profile::Profile,
-    write,
+    varies_on::append_vary,
+    write::write,
 };
 
 /// Collects what each request reads and writes the edge's headers on its response.
 ///
 /// Put it around the whole router, once. A response is shared only if its route is marked
 /// [`Public`](crate::Public), the request is a `GET` or `HEAD` without `Authorization`, the status is one that caches
-/// keep, no cookie is set, at least one entry was read, and the least remaining life of what was read is a second or
-/// more. Everything else says `private, no-store` in every control header. The handler's own headers may forbid more
-/// or shorten a lifetime; they never allow more. See `docs/edge.md`.
+/// keep, no cookie is set, at least one entry was read, and nothing that was read is for one user alone. It is shared
+/// for the least remaining life of what was read, under the names of the entities and tags. Everything else says
+/// `private, no-store` in every control header. The handler's own headers may forbid more or shorten a lifetime; they
+/// never allow more. See `docs/edge.md`.
 ///
 /// Works with any tower server and any body. Clones share their counts.
 ///
@@ -144,13 +146,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let mut response = ready!(within(this.scope, || this.inner.poll(cx)))?;
-        let facts = ResponseFacts::of(&response);
-        this.edge.write_headers(
-            *this.request,
-            &facts,
-            &this.scope.summary(),
-            response.headers_mut(),
-        );
+        let summary = this.scope.summary();
+        this.edge
+            .write_headers(*this.request, &Read::of(&summary), &mut response);
         Poll::Ready(Ok(response))
     }
 }
@@ -163,33 +161,22 @@ struct Edge {
 }
 
 impl Edge {
-    fn write_headers(
-        &self,
-        request: RequestFacts,
-        response: &ResponseFacts,
-        read: &ScopeSummary,
-        headers: &mut HeaderMap,
-    ) {
-        let no_transform = response.stated.no_transform;
-        let mut decision = decide(request, response, read.remaining(), &self.profile);
-        if let Decision::Share(lifetimes) = decision
-            && write::share(
-                headers,
-                lifetimes,
-                read.entities(),
-                &self.profile,
-                no_transform,
-            )
-            .is_err()
-        {
-            decision = Decision::Deny(Reason::OverBudget);
-        }
-        match decision {
-            Decision::Share(_) | Decision::Untouched => {}
-            Decision::Deny(_) => write::deny(headers, no_transform),
-            Decision::KeepPrivate => write::deny_edges(headers),
-        }
-        decided(&self.counts, &self.profile, decision, read.entities().len());
+    fn write_headers<B>(&self, request: RequestFacts, read: &Read<'_>, response: &mut Response<B>) {
+        append_vary(response);
+        let facts = ResponseFacts::of(response);
+        let written = write(
+            response.headers_mut(),
+            decide(request, &facts, read, &self.profile),
+            read,
+            self.profile.key_bytes(),
+            facts.stated.no_transform,
+        );
+        decided(
+            &self.counts,
+            self.profile.edge(),
+            written,
+            read.entities.len(),
+        );
     }
 }
 
@@ -206,3 +193,6 @@ fn within<T>(scope: &RequestScope, f: impl FnOnce() -> T) -> T {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! [`EdgeLayer`] notes every cache entry that a request reads through [`tricache`], and writes three headers when
 //! the response is ready: `Cache-Control` for browsers, `Surrogate-Control` with the least remaining life of what
-//! was read, and `Surrogate-Key` with the entities' names, so that one purge finds every page that shows them.
+//! was read, and `Surrogate-Key` with the names of entities and tags, so that one purge finds every page that shows them.
 //! Nothing is shared unless the route says so with [`Public`], and nothing that looks personal is shared at all.
 //!
 //! ```
@@ -32,12 +32,14 @@
 //! |---|---|
 //! | `layer` | the layer: a scope around the request, headers on the response |
 //! | `public` | the mark of a route whose answer is the same for everyone |
+//! | `varies_on` | request headers that a response depends on |
 //! | `profile` | what the edge in front understands |
 //! | `stated` | what the handler itself said about caching |
-//! | `facts` | what the rules ask about a request and its response |
+//! | `facts` | what the rules ask about a request, its response and what was read in between |
 //! | `decide` | every rule about sharing, in order, as a pure function |
 //! | `write` | a decision, as headers |
-//! | `surrogate_key` | entity names in every edge's alphabet |
+//! | `key_line` | the keys of a page, as one header value that the edge can take |
+//! | `surrogate_key` | names as surrogate keys, and all that a purge must name |
 //! | `observe` | one event and one count per decision |
 //!
 //! # Features
@@ -45,16 +47,18 @@
 
 mod decide;
 mod facts;
+mod key_line;
 mod layer;
 mod observe;
 mod profile;
 mod public;
 mod stated;
 mod surrogate_key;
+mod varies_on;
 mod write;
 
 pub use layer::{EdgeFuture, EdgeLayer, EdgeService};
 pub use observe::EdgeReport;
 pub use profile::Profile;
-pub use public::{MarkPublic, MarkPublicFuture, Public};
-pub use surrogate_key::surrogate_key;
+pub use public::{MarkPublic, MarkPublicFuture, Public, PublicVarying};
+pub use surrogate_key::{purge_keys, purge_keys_of_tag, surrogate_key};

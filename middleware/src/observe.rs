@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
     decide::{Decision, Reason},
-    profile::Profile,
+    key_line::Form,
+    write::Written,
 };
 
 /// What an [`EdgeLayer`](crate::EdgeLayer) has decided so far, over all its clones.
@@ -14,22 +15,24 @@ pub struct EdgeReport {
     not_shared: u64,
     untouched: u64,
     over_budget: u64,
+    shortened: u64,
+    coarsened: u64,
 }
 
 impl EdgeReport {
-    /// Responses that an edge may keep.
+    /// Responses that an edge may keep for a while.
     #[must_use]
     pub const fn shared(&self) -> u64 {
         self.shared
     }
 
-    /// Responses that no edge may keep, [`over_budget`](Self::over_budget) among them.
+    /// Responses that no edge may serve without asking, [`over_budget`](Self::over_budget) among them.
     #[must_use]
     pub const fn not_shared(&self) -> u64 {
         self.not_shared
     }
 
-    /// Responses with a policy of the handler's own that read no cache: passed on as they were.
+    /// Responses that were passed on as they were: they read no cache, and their handler states a policy of its own.
     #[must_use]
     pub const fn untouched(&self) -> u64 {
         self.untouched
@@ -42,6 +45,23 @@ impl EdgeReport {
     pub const fn over_budget(&self) -> u64 {
         self.over_budget
     }
+
+    /// Shared responses with so many surrogate keys that long ones stand there in their short form.
+    ///
+    /// They are purged as precisely as any, if a purge names all of [`purge_keys`](crate::purge_keys).
+    #[must_use]
+    pub const fn shortened(&self) -> u64 {
+        self.shortened
+    }
+
+    /// Shared responses with so many surrogate keys that one key stands for all of a cache.
+    ///
+    /// Every purge of an entity of that cache takes them, whether they show it or not. If this grows, a page reads too
+    /// many entities: cache the list as one entity.
+    #[must_use]
+    pub const fn coarsened(&self) -> u64 {
+        self.coarsened
+    }
 }
 
 /// The counts behind an [`EdgeReport`].
@@ -51,6 +71,8 @@ pub(crate) struct Counts {
     not_shared: AtomicU64,
     untouched: AtomicU64,
     over_budget: AtomicU64,
+    shortened: AtomicU64,
+    coarsened: AtomicU64,
 }
 
 impl Counts {
@@ -60,22 +82,25 @@ impl Counts {
             not_shared: self.not_shared.load(Relaxed),
             untouched: self.untouched.load(Relaxed),
             over_budget: self.over_budget.load(Relaxed),
+            shortened: self.shortened.load(Relaxed),
+            coarsened: self.coarsened.load(Relaxed),
         }
     }
 }
 
-/// Counts a decision and tells it to the log, at debug level.
-pub(crate) fn decided(counts: &Counts, profile: &Profile, decision: Decision, entities: usize) {
-    let edge = profile.edge();
-    match decision {
+/// Counts what was written and tells it to the log, at debug level.
+pub(crate) fn decided(counts: &Counts, edge: &str, written: Written, entities: usize) {
+    match written.decision {
         Decision::Share(lifetimes) => {
-            counts.shared.fetch_add(1, Relaxed);
-            tracing::debug!(
-                edge,
-                seconds = lifetimes.shared,
-                entities,
-                "response is shared"
-            );
+            let kept = if lifetimes.shared > 0 {
+                &counts.shared
+            } else {
+                &counts.not_shared
+            };
+            kept.fetch_add(1, Relaxed);
+            count_form(counts, written.form);
+            let (seconds, form) = (lifetimes.shared, written.form);
+            tracing::debug!(edge, seconds, entities, ?form, "response is shared");
         }
         Decision::Deny(Reason::OverBudget) => {
             counts.not_shared.fetch_add(1, Relaxed);
@@ -85,13 +110,25 @@ pub(crate) fn decided(counts: &Counts, profile: &Profile, decision: Decision, en
             counts.not_shared.fetch_add(1, Relaxed);
             tracing::debug!(edge, ?reason, "response is not shared");
         }
-        Decision::KeepPrivate => {
+        Decision::AskEachTime | Decision::KeepOwn => {
             counts.not_shared.fetch_add(1, Relaxed);
-            tracing::debug!(edge, "response stays private, as the handler said");
+            tracing::debug!(edge, "response is kept from the edge, as the handler said");
         }
         Decision::Untouched => {
             counts.untouched.fetch_add(1, Relaxed);
             tracing::debug!(edge, "response is left as it is");
+        }
+    }
+}
+
+fn count_form(counts: &Counts, form: Form) {
+    match form {
+        Form::Whole => {}
+        Form::Shortened => {
+            counts.shortened.fetch_add(1, Relaxed);
+        }
+        Form::Coarsened => {
+            counts.coarsened.fetch_add(1, Relaxed);
         }
     }
 }

@@ -6,15 +6,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Extensions, HeaderName, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
+
+use crate::varies_on::VariesOn;
 
 /// Marks a route's responses as the same for every visitor, so that an edge may share them.
 ///
 /// It promises that the response depends on nothing of the visitor's: no cookie, no address, no header that is not
-/// named in `Vary`. Without the mark, [`EdgeLayer`](crate::EdgeLayer) lets nothing be shared. With it, the other
-/// rules still hold: an error, a `Set-Cookie` or an `Authorization` is never shared.
+/// named in `Vary`. A session cookie in the request is not looked at, because most requests carry cookies that do not
+/// matter: the mark declares that this route does not care for them. Without the mark,
+/// [`EdgeLayer`](crate::EdgeLayer) lets nothing be shared. With it, the other rules still hold: an error, a
+/// `Set-Cookie`, an `Authorization` or data of one user is never shared.
 ///
 /// The mark is an extension of the *response*. Three ways to set it:
 /// - as a layer on the route: `get(product).layer(Public)`;
@@ -23,11 +27,66 @@ use tower::{Layer, Service};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Public;
 
+impl Public {
+    /// The same mark for a response that depends on this request header, which is then listed in `Vary`.
+    ///
+    /// A name that `Vary` has already is not repeated, and what the handler put there stays.
+    ///
+    /// # Examples
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use http::header::ACCEPT_LANGUAGE;
+    /// use tricache_middleware::Public;
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/front", get(async || "hello").layer(Public.varies_on(ACCEPT_LANGUAGE)));
+    /// # let _ = app;
+    /// ```
+    #[must_use]
+    pub fn varies_on(self, name: HeaderName) -> PublicVarying {
+        PublicVarying {
+            varies_on: VariesOn::default().and(name),
+        }
+    }
+}
+
+/// A mark [`Public`] with request headers that the response depends on. Made by [`Public::varies_on`].
+///
+/// Set it as a layer or as a part of an axum response.
+#[derive(Clone, Debug)]
+pub struct PublicVarying {
+    varies_on: VariesOn,
+}
+
+impl PublicVarying {
+    /// The same mark for a response that depends on this request header too.
+    #[must_use]
+    pub fn varies_on(self, name: HeaderName) -> Self {
+        Self {
+            varies_on: self.varies_on.and(name),
+        }
+    }
+}
+
 impl<S> Layer<S> for Public {
     type Service = MarkPublic<S>;
 
     fn layer(&self, inner: S) -> MarkPublic<S> {
-        MarkPublic { inner }
+        MarkPublic {
+            inner,
+            varies_on: VariesOn::default(),
+        }
+    }
+}
+
+impl<S> Layer<S> for PublicVarying {
+    type Service = MarkPublic<S>;
+
+    fn layer(&self, inner: S) -> MarkPublic<S> {
+        MarkPublic {
+            inner,
+            varies_on: self.varies_on.clone(),
+        }
     }
 }
 
@@ -39,15 +98,29 @@ impl axum::response::IntoResponseParts for Public {
         self,
         mut parts: axum::response::ResponseParts,
     ) -> Result<axum::response::ResponseParts, Self::Error> {
-        parts.extensions_mut().insert(self);
+        mark(parts.extensions_mut(), &VariesOn::default());
         Ok(parts)
     }
 }
 
-/// A service whose responses are marked [`Public`]. Made by the layer `Public`.
-#[derive(Clone, Copy, Debug)]
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponseParts for PublicVarying {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(
+        self,
+        mut parts: axum::response::ResponseParts,
+    ) -> Result<axum::response::ResponseParts, Self::Error> {
+        mark(parts.extensions_mut(), &self.varies_on);
+        Ok(parts)
+    }
+}
+
+/// A service whose responses are marked [`Public`]. Made by the layers `Public` and [`PublicVarying`].
+#[derive(Clone, Debug)]
 pub struct MarkPublic<S> {
     inner: S,
+    varies_on: VariesOn,
 }
 
 impl<S, B, ResB> Service<Request<B>> for MarkPublic<S>
@@ -65,16 +138,21 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         MarkPublicFuture {
             inner: self.inner.call(request),
+            varies_on: self.varies_on.clone(),
         }
     }
 }
 
 pin_project! {
     /// The future of [`MarkPublic`].
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the inner future and nothing else.
     #[derive(Debug)]
     pub struct MarkPublicFuture<F> {
         #[pin]
         inner: F,
+        varies_on: VariesOn,
     }
 }
 
@@ -85,8 +163,14 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut response = ready!(self.project().inner.poll(cx))?;
-        response.extensions_mut().insert(Public);
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx))?;
+        mark(response.extensions_mut(), this.varies_on);
         Poll::Ready(Ok(response))
     }
+}
+
+fn mark(extensions: &mut Extensions, varies_on: &VariesOn) {
+    extensions.insert(Public);
+    varies_on.note(extensions);
 }

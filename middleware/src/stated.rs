@@ -9,16 +9,21 @@ use http::{HeaderName, HeaderValue, header};
 /// The handler's own caching headers, all of them, as one policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stated {
-    /// There is a `Cache-Control`.
-    pub(crate) cache_control: bool,
     /// `Cache-Control` says `no-store`.
     pub(crate) no_store: bool,
-    /// `Cache-Control` says `private`, about the whole response.
-    pub(crate) private: bool,
+    /// `Cache-Control` says `no-cache`, about the whole response.
+    pub(crate) no_cache: bool,
     /// `Cache-Control` says `no-transform`.
     pub(crate) no_transform: bool,
     /// Something forbids reuse or cannot be read for certain.
     pub(crate) unsure: bool,
+    /// `Cache-Control` says `private`, be it about one field.
+    pub(crate) private: bool,
+    /// `Cache-Control` speaks to shared caches, or cannot be read for certain.
+    not_for_browsers_alone: bool,
+    cache_control: bool,
+    expires: bool,
+    age: u64,
     max_age: Option<u64>,
     s_maxage: Option<u64>,
     targeted_max_age: Option<u64>,
@@ -29,72 +34,106 @@ impl Stated {
     pub(crate) fn read(&mut self, name: &HeaderName, value: &HeaderValue) {
         if name == header::CACHE_CONTROL {
             self.cache_control = true;
-            self.each_directive(value, Self::cache_control_directive);
+            let readable = self.each_directive(value, Self::cache_control_directive);
+            self.not_for_browsers_alone |= !readable;
         } else if is_targeted(name) {
             self.each_directive(value, Self::targeted_directive);
         } else if is_foreign(name) {
+            self.expires |= name == header::EXPIRES;
             self.unsure = true;
+        } else if name == header::AGE {
+            self.read_age(value);
         } else if *name == SURROGATE_KEY {
             // Keys that are not text could not be written on with ours.
             self.unsure |= value.to_str().is_err();
         }
     }
 
+    /// Whether `Cache-Control` says `private` about the whole response, and nothing beside it that says otherwise.
+    pub(crate) fn is_private(&self) -> bool {
+        self.private && !self.not_for_browsers_alone
+    }
+
+    /// Whether `Cache-Control` leaves no cache to guess a lifetime.
+    pub(crate) fn is_policy(&self) -> bool {
+        self.cache_control && (self.max_age.is_some() || self.s_maxage.is_some() || self.expires)
+    }
+
     /// The longest that an edge may keep the page, in seconds; `None` if nothing was said.
     pub(crate) fn shared_seconds(&self) -> Option<u64> {
-        self.targeted_max_age.or(self.s_maxage).or(self.max_age)
+        self.left(self.targeted_max_age.or(self.s_maxage).or(self.max_age))
     }
 
     /// The longest that a browser may keep the page, in seconds; `None` if nothing was said.
     pub(crate) fn browser_seconds(&self) -> Option<u64> {
-        self.max_age
+        self.left(self.max_age)
     }
 
+    /// What `Age` leaves of a lifetime.
+    fn left(&self, lifetime: Option<u64>) -> Option<u64> {
+        lifetime.map(|seconds| seconds.saturating_sub(self.age))
+    }
+
+    fn read_age(&mut self, value: &HeaderValue) {
+        match value.to_str().ok().and_then(delta_seconds) {
+            Some(age) => self.age = self.age.max(age),
+            None => self.unsure = true,
+        }
+    }
+
+    /// Reads a list of directives; false if one of them cannot be read for certain.
     fn each_directive(
         &mut self,
         value: &HeaderValue,
-        read: impl Fn(&mut Self, &str, Option<&str>),
-    ) {
+        read: impl Fn(&mut Self, &str, Option<&str>) -> bool,
+    ) -> bool {
         let Ok(text) = value.to_str() else {
             self.unsure = true;
-            return;
+            return false;
         };
         // A quoted argument may hold commas, and `private="x"` is about one field: rare, so taken as a refusal.
-        self.unsure |= text.contains('"');
+        let mut readable = !text.contains('"');
         for directive in text
             .split(',')
             .map(str::trim)
             .filter(|directive| !directive.is_empty())
         {
-            match directive.split_once('=') {
+            readable &= match directive.split_once('=') {
                 Some((name, argument)) => read(self, name.trim_end(), Some(argument.trim_start())),
                 None => read(self, directive, None),
-            }
+            };
         }
+        self.unsure |= !readable;
+        readable
     }
 
-    fn cache_control_directive(&mut self, name: &str, argument: Option<&str>) {
+    /// Takes one directive into account; false if it cannot be read for certain.
+    fn cache_control_directive(&mut self, name: &str, argument: Option<&str>) -> bool {
         let is = |directive: &str| name.eq_ignore_ascii_case(directive);
         if is("no-store") {
             self.no_store = true;
-        } else if is("private") && argument.is_none() {
+        } else if is("private") {
             self.private = true;
-        } else if is("private") || is("no-cache") {
-            self.unsure = true;
+            return argument.is_none();
+        } else if is("no-cache") {
+            self.no_cache = true;
+            return argument.is_none();
+        } else if is("public") {
+            self.not_for_browsers_alone = true;
         } else if is("no-transform") {
             self.no_transform = true;
         } else if is("max-age") {
-            self.unsure |= !shorten(&mut self.max_age, argument);
+            return shorten(&mut self.max_age, argument);
         } else if is("s-maxage") {
-            self.unsure |= !shorten(&mut self.s_maxage, argument);
+            self.not_for_browsers_alone = true;
+            return shorten(&mut self.s_maxage, argument);
         }
+        true
     }
 
-    fn targeted_directive(&mut self, name: &str, argument: Option<&str>) {
-        // The field is written anew, so whatever else it says would be lost.
-        if !name.eq_ignore_ascii_case("max-age") || !shorten(&mut self.targeted_max_age, argument) {
-            self.unsure = true;
-        }
+    /// Takes one directive into account; false if writing the field anew would lose it.
+    fn targeted_directive(&mut self, name: &str, argument: Option<&str>) -> bool {
+        name.eq_ignore_ascii_case("max-age") && shorten(&mut self.targeted_max_age, argument)
     }
 }
 
@@ -145,7 +184,7 @@ mod tests {
             (stated.browser_seconds(), stated.shared_seconds()),
             (Some(60), Some(30))
         );
-        assert!(stated.no_transform && !stated.unsure && !stated.private && !stated.no_store);
+        assert!(stated.no_transform && !stated.unsure && !stated.is_private() && !stated.no_store);
     }
 
     #[test]
@@ -177,20 +216,60 @@ mod tests {
         ] {
             assert!(cache_control(odd).unsure, "{odd}");
         }
-        for qualified in [
-            "private=\"set-cookie, no-store\"",
-            "no-cache=\"x\"",
-            "no-cache",
-        ] {
+        for qualified in ["private=\"set-cookie, no-store\"", "no-cache=\"x\""] {
             assert!(cache_control(qualified).unsure, "{qualified}");
         }
         assert!(cache_control("max-age=99999999999999999999").unsure);
     }
 
     #[test]
-    fn a_qualified_private_is_not_taken_for_a_private_page() {
-        assert!(!cache_control("private=\"set-cookie\"").private);
-        assert!(cache_control("Private, max-age=60").private);
+    fn only_a_private_that_nothing_contradicts_makes_a_private_page() {
+        assert!(cache_control("Private, max-age=60").is_private());
+        for contradicted in [
+            "private=\"set-cookie\"",
+            "private, public",
+            "private, s-maxage=60",
+            "private, max-age=oops",
+        ] {
+            let stated = cache_control(contradicted);
+            assert!(stated.private && !stated.is_private(), "{contradicted}");
+        }
+    }
+
+    #[test]
+    fn a_private_page_may_say_something_else_to_edges() {
+        let stated = stated(&[
+            ("cache-control", "private"),
+            ("surrogate-control", "no-store"),
+        ]);
+
+        assert!(stated.is_private() && stated.unsure);
+    }
+
+    #[test]
+    fn only_a_lifetime_makes_a_policy() {
+        for policy in ["max-age=0", "public, s-maxage=5, max-age=oops"] {
+            assert!(cache_control(policy).is_policy(), "{policy}");
+        }
+        for vague in ["public", "no-transform", "max-age=oops", "must-revalidate"] {
+            assert!(!cache_control(vague).is_policy(), "{vague}");
+        }
+        let expires = ("expires", "Thu, 01 Jan 2099 00:00:00 GMT");
+        assert!(stated(&[("cache-control", "public"), expires]).is_policy());
+        assert!(!stated(&[expires]).is_policy());
+    }
+
+    #[test]
+    fn an_age_is_taken_off_each_lifetime() {
+        let aged = |age| {
+            let policy = ("cache-control", "max-age=60, s-maxage=90");
+            let stated = stated(&[policy, ("age", age)]);
+            (stated.browser_seconds(), stated.shared_seconds())
+        };
+
+        assert_eq!(aged("50"), (Some(10), Some(40)));
+        assert_eq!(aged("70"), (Some(0), Some(20)));
+        assert!(stated(&[("age", "-1")]).unsure);
     }
 
     #[test]
@@ -214,7 +293,7 @@ mod tests {
         ]);
 
         assert_eq!(stated.shared_seconds(), Some(7));
-        assert!(!stated.cache_control && !stated.unsure);
+        assert!(!stated.is_policy() && !stated.unsure);
     }
 
     #[test]

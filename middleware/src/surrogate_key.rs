@@ -1,26 +1,22 @@
-//! Entity names as surrogate keys: one name, one key, in every edge's alphabet.
+//! Names as surrogate keys: what a page is found by, and all that a purge must name to find it.
 //!
-//! The key is made of `a-z 0-9 - . _` only: letters of one case, because some edges fold it; no colon, comma
-//! or space, because those separate keys somewhere. Two names never share a key by their spelling:
+//! The spelling is that of [`Tag`], for entities and tags alike, so one alphabet serves every edge. Two more forms stand
+//! in for keys that do not fit into a page's header. No text is spelled like them, because no spelled text has a digit
+//! after `_`:
 //!
-//! | in the name | in the key |
-//! |---|---|
-//! | `a`–`z`, `0`–`9`, `-` | itself |
-//! | `/` | `.` |
-//! | `A`–`Z` | `_` and the lower-case letter |
-//! | `_`, `.` | `__`, `_.` |
-//! | any other byte | `_-` and two hex digits |
-//!
-//! So `_` is the escape, and `product/42` reads `product.42`. A key longer than [`LONGEST_KEY`] is replaced by
-//! `_0` and the name's 128-bit hash; no spelled key has a digit after `_`. Should two hashes ever collide, both
-//! pages carry the same key: a purge takes one too many, never one too few.
+//! | form | made of | stands for |
+//! |---|---|---|
+//! | `product.42` | the name, spelled | one entity or tag |
+//! | `_2` and 12 digits | a hash of the spelled key | one long key; should two share it, a purge takes one too many |
+//! | `product._1` | the cache's name, spelled | all that a page has read of this cache |
 
-use twox_hash::XxHash3_128;
+use tricache::Tag;
+use twox_hash::XxHash3_64;
 
-/// The surrogate key of an entity's name: what stands in `Surrogate-Key`, and what a purge must name.
+/// The surrogate key of an entity's name or of a tag's text, as [`Tag`] spells it.
 ///
-/// Total and stable: any text has a key, the same in every process and release. The key is at most 128 bytes
-/// of `a-z 0-9 - . _`. The file's table says how it is spelled: `_` escapes, `/` becomes `.`.
+/// Total and stable: any text has a key, the same in every process and release. The key is at most 128 bytes of
+/// `a-z 0-9 - . _`. A page that reads much may carry another form of it; [`purge_keys`] answers all of them.
 ///
 /// # Examples
 /// ```
@@ -32,46 +28,81 @@ use twox_hash::XxHash3_128;
 /// ```
 #[must_use]
 pub fn surrogate_key(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    push_surrogate_key(name, &mut key);
+    Tag::new(name).as_str().to_owned()
+}
+
+/// All keys that a purge must name to reach every page that shows `entity`, which is named as in `product/42`.
+///
+/// Its key, the short form of a long key, and the key of its whole cache: a page that reads more than its header
+/// can name carries one of the latter two instead. Every page that an [`EdgeLayer`](crate::EdgeLayer) lets be shared
+/// carries at least one of them for each entity it has read.
+///
+/// # Examples
+/// ```
+/// use tricache_middleware::purge_keys;
+///
+/// assert_eq!(purge_keys("product/42"), ["product.42", "product._1"]);
+/// assert_eq!(
+///     purge_keys("basket/6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
+///     ["basket.6f9619ff-8b86-d011-b42d-00cf4fc964ff", "_2fhnp7953r8ig", "basket._1"],
+/// );
+/// ```
+#[must_use]
+pub fn purge_keys(entity: &str) -> Vec<String> {
+    let mut keys = with_short_form(&surrogate_key(entity));
+    keys.extend(cache_of(entity).map(cache_key));
+    keys
+}
+
+/// All keys that a purge must name to reach every page that shows something tagged with `tag`.
+///
+/// Its key, and the short form of a long one.
+///
+/// # Examples
+/// ```
+/// use tricache::Tag;
+/// use tricache_middleware::purge_keys_of_tag;
+///
+/// assert_eq!(purge_keys_of_tag(&Tag::new("category-7")), ["category-7"]);
+/// ```
+#[must_use]
+pub fn purge_keys_of_tag(tag: &Tag) -> Vec<String> {
+    with_short_form(tag.as_str())
+}
+
+fn with_short_form(key: &str) -> Vec<String> {
+    let short = (key.len() > SHORT_FORM).then(|| short_form(key));
+    std::iter::once(key.to_owned()).chain(short).collect()
+}
+
+/// The key that stands for a long one.
+pub(crate) fn short_form(key: &str) -> String {
+    let hash = XxHash3_64::oneshot(key.as_bytes());
+    let digit = |place: u32| char::from(DIGITS[(hash >> (5 * place)) as usize % DIGITS.len()]);
+    "_2".chars().chain((0..12).map(digit)).collect()
+}
+
+/// The key that stands for every entity of a cache.
+pub(crate) fn cache_key(cache: &str) -> String {
+    let key = format!("{}._1", Tag::new(cache));
+    if key.len() > LONGEST_KEY {
+        return short_form(&key);
+    }
     key
 }
 
-/// Appends the key of `name` to `line`.
-pub(crate) fn push_surrogate_key(name: &str, line: &mut String) {
-    let start = line.len();
-    for byte in name.bytes() {
-        push_spelled(byte, line);
-    }
-    if line.len() - start > LONGEST_KEY {
-        line.truncate(start);
-        push_hashed(name, line);
-    }
+/// The cache in an entity's name. A cache's name has no slash in it.
+pub(crate) fn cache_of(entity: &str) -> Option<&str> {
+    entity.split_once('/').map(|(cache, _)| cache)
 }
 
-fn push_spelled(byte: u8, line: &mut String) {
-    match byte {
-        b'a'..=b'z' | b'0'..=b'9' | b'-' => line.push(char::from(byte)),
-        b'/' => line.push('.'),
-        b'A'..=b'Z' | b'_' | b'.' => line.extend(['_', char::from(byte.to_ascii_lowercase())]),
-        _ => line.extend(['_', '-', hex(byte >> 4), hex(byte & 0xf)]),
-    }
-}
-
-fn push_hashed(name: &str, line: &mut String) {
-    line.push_str("_0");
-    for byte in XxHash3_128::oneshot(name.as_bytes()).to_be_bytes() {
-        line.extend([hex(byte >> 4), hex(byte & 0xf)]);
-    }
-}
-
-/// A digit below 16 in lower case.
-fn hex(digit: u8) -> char {
-    char::from(b"0123456789abcdef"[usize::from(digit)])
-}
+/// How long a short form is, in bytes. A key that is no longer stays as it is.
+pub(crate) const SHORT_FORM: usize = 14;
 
 /// The longest key, in bytes: Akamai takes 128, the others more.
 const LONGEST_KEY: usize = 128;
+
+const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 #[cfg(test)]
 mod tests {
@@ -87,14 +118,6 @@ mod tests {
         assert_eq!(
             surrogate_key("session/6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
             "session.6f9619ff-8b86-d011-b42d-00cf4fc964ff"
-        );
-    }
-
-    #[test]
-    fn what_the_alphabet_lacks_is_escaped() {
-        assert_eq!(
-            surrogate_key("A_b.C/x'~,%#"),
-            "_a__b_._c.x_-27_-7e_-2c_-25_-23"
         );
     }
 
@@ -134,14 +157,36 @@ mod tests {
         let longer = format!("{name}x");
 
         assert_eq!(surrogate_key(&name), name.replace('/', "."));
-        assert_eq!(surrogate_key(&longer).len(), 34);
+        // Pinned: pages that an edge keeps for a day must be found by the next release.
         assert_eq!(surrogate_key(&longer), "_0f66fd3354bc8263c19941ef4c9fb94d2");
         assert_ne!(surrogate_key(&longer), surrogate_key(&format!("{longer}x")));
     }
 
+    #[test]
+    fn a_key_that_is_no_longer_than_its_short_form_has_none() {
+        assert_eq!(purge_keys_of_tag(&Tag::new(&"x".repeat(14))).len(), 1);
+        assert_eq!(purge_keys_of_tag(&Tag::new(&"x".repeat(15))).len(), 2);
+    }
+
+    #[test]
+    fn a_cache_with_a_long_name_has_a_key_of_portable_length() {
+        let cache = "X".repeat(64);
+
+        assert_eq!(
+            cache_key(&cache),
+            short_form(&format!("{}._1", Tag::new(&cache)))
+        );
+        assert_ne!(cache_key(&cache), cache_key(&"Y".repeat(64)));
+    }
+
+    #[test]
+    fn a_name_without_a_cache_is_purged_by_its_own_key_alone() {
+        assert_eq!(purge_keys("front"), ["front"]);
+    }
+
     proptest! {
         #[test]
-        fn a_key_spells_its_name_back(name in "[ -~äé€]{0,10}") {
+        fn a_key_spells_its_name_back(name in "[ -~äé€]{1,10}") {
             prop_assert_eq!(spelled_back(&surrogate_key(&name)), Some(name));
         }
 
@@ -151,16 +196,18 @@ mod tests {
         }
 
         #[test]
-        fn any_text_becomes_a_portable_key(name in ".{0,300}") {
-            let key = surrogate_key(&name);
-
-            prop_assert!(key.len() <= LONGEST_KEY);
-            prop_assert!(key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_')));
+        fn any_text_becomes_portable_keys(name in "(?s).{0,300}") {
+            for key in purge_keys(&name).into_iter().chain(purge_keys_of_tag(&Tag::new(&name))) {
+                prop_assert!((1..=LONGEST_KEY).contains(&key.len()), "{}", key);
+                prop_assert!(key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_')));
+            }
         }
 
         #[test]
-        fn a_hash_is_never_a_spelling(name in "[a-z]{129,300}") {
+        fn no_text_is_spelled_like_a_form_that_stands_in(name in "[a-z]{129,300}", cache in "[A-Za-z0-9._-]{1,64}") {
             prop_assert_eq!(spelled_back(&surrogate_key(&name)), None);
+            prop_assert_eq!(spelled_back(&short_form(&name)), None);
+            prop_assert_eq!(spelled_back(&cache_key(&cache)), None);
         }
     }
 
@@ -172,7 +219,7 @@ mod tests {
         })
     }
 
-    /// The table, read from right to left.
+    /// The table of [`Tag`], read from right to left; `None` for what is not the spelling of a text.
     fn spelled_back(key: &str) -> Option<String> {
         let mut bytes = Vec::new();
         let mut rest = key.bytes();

@@ -4,61 +4,89 @@
 //! `s-maxage`, and `must-revalidate` keeps such a proxy from serving a page past its life when the service is away.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tricache::EntityName;
 
 use crate::{
-    decide::Lifetimes,
-    profile::Profile,
+    decide::{Decision, Lifetimes, Reason},
+    facts::Read,
+    key_line::{Form, KeyLine, OverBudget, key_line},
     stated::{SURROGATE_CONTROL, SURROGATE_KEY, is_foreign, is_targeted},
-    surrogate_key::push_surrogate_key,
 };
 
-/// Lets the edge keep the page for its shared lifetime, and find it by a key for each of `entities`.
-///
-/// # Errors
-/// The keys are too long for the edge: nothing was written.
-pub(crate) fn share(
-    headers: &mut HeaderMap,
-    lifetimes: Lifetimes,
-    entities: &[EntityName],
-    profile: &Profile,
-    no_transform: bool,
-) -> Result<(), OverBudget> {
-    let keys = surrogate_keys(
-        headers,
-        entities.iter().map(EntityName::as_str),
-        profile.key_budget(),
-    )?;
-    headers.insert(
-        header::CACHE_CONTROL,
-        browser_policy(lifetimes.browser, no_transform),
-    );
-    set_targeted(
-        headers,
-        &header_value(format!("max-age={}", lifetimes.shared)),
-    );
-    headers.insert(SURROGATE_KEY.clone(), keys);
-    Ok(())
+/// What the headers say in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) decision: Decision,
+    /// How the keys stand there, if the page is shared.
+    pub(crate) form: Form,
 }
 
-/// The surrogate keys of a page are longer than its edge takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OverBudget;
-
-/// Lets nobody keep the page. The bare pair, without any lifetime: some edges obey a lifetime beside `no-store`.
-pub(crate) fn deny(headers: &mut HeaderMap, no_transform: bool) {
-    let policy = if no_transform {
-        "private, no-store, no-transform"
-    } else {
-        "private, no-store"
+/// Writes a decision. A page to be shared whose keys do not fit into `key_budget` bytes is not shared.
+pub(crate) fn write(
+    headers: &mut HeaderMap,
+    decision: Decision,
+    read: &Read<'_>,
+    key_budget: usize,
+    no_transform: bool,
+) -> Written {
+    let mut written = Written {
+        decision,
+        form: Form::Whole,
     };
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(policy));
+    match decision {
+        Decision::Share(lifetimes) => match keys(headers, read, key_budget) {
+            Ok(keys) => {
+                written.form = keys.form;
+                share(headers, lifetimes, keys, no_transform);
+            }
+            Err(OverBudget) => {
+                written.decision = Decision::Deny(Reason::OverBudget);
+                deny(headers, "private, no-store", no_transform);
+            }
+        },
+        Decision::Deny(_) => deny(headers, "private, no-store", no_transform),
+        Decision::AskEachTime => deny(headers, "private, no-cache", no_transform),
+        Decision::KeepOwn => deny_edges(headers),
+        Decision::Untouched => {}
+    }
+    written
+}
+
+/// The keys that the handler set itself, and those of what was read.
+fn keys(headers: &HeaderMap, read: &Read<'_>, budget: usize) -> Result<KeyLine, OverBudget> {
+    let lines = headers.get_all(&SURROGATE_KEY).iter();
+    // They are text, or the page would not be shared.
+    let own: Vec<&str> = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(str::split_ascii_whitespace)
+        .collect();
+    key_line(&own, &read.entities, &read.tags, budget)
+}
+
+/// Lets the edge keep the page for its shared lifetime, and find it by its keys.
+fn share(headers: &mut HeaderMap, lifetimes: Lifetimes, keys: KeyLine, no_transform: bool) {
+    let policy = browser_policy(lifetimes.browser, no_transform);
+    headers.insert(header::CACHE_CONTROL, policy);
+    let policy = header_value(format!("max-age={}", lifetimes.shared));
+    set_targeted(headers, &policy);
+    headers.insert(SURROGATE_KEY.clone(), header_value(keys.text));
+    // The lifetime is what remains now: an age beside it would be taken off twice.
+    headers.remove(header::AGE);
+}
+
+/// Keeps the page from edges, and tells browsers `policy`: without any lifetime, as some obey one beside `no-store`.
+fn deny(headers: &mut HeaderMap, policy: &'static str, no_transform: bool) {
+    let policy = if no_transform {
+        header_value(format!("{policy}, no-transform"))
+    } else {
+        HeaderValue::from_static(policy)
+    };
+    headers.insert(header::CACHE_CONTROL, policy);
     headers.remove(header::EXPIRES);
     deny_edges(headers);
 }
 
 /// Lets no edge keep the page; what browsers may do is left as it is.
-pub(crate) fn deny_edges(headers: &mut HeaderMap) {
+fn deny_edges(headers: &mut HeaderMap) {
     set_targeted(headers, &HeaderValue::from_static("private, no-store"));
     let foreign: Vec<HeaderName> = headers
         .keys()
@@ -94,86 +122,6 @@ fn browser_policy(seconds: u64, no_transform: bool) -> HeaderValue {
     }
 }
 
-/// The `Surrogate-Key` value: the handler's own keys, then one for each name, at most `budget` bytes.
-///
-/// A key that is left out is a page that can no longer be purged, so there is no shorter form.
-fn surrogate_keys<'a>(
-    headers: &HeaderMap,
-    names: impl Iterator<Item = &'a str>,
-    budget: usize,
-) -> Result<HeaderValue, OverBudget> {
-    let mut line = own_keys(headers);
-    let own = line.len();
-    for name in names {
-        let end = line.len();
-        if end > 0 {
-            line.push(' ');
-        }
-        let start = line.len();
-        push_surrogate_key(name, &mut line);
-        if holds(&line[..own], &line[start..]) {
-            line.truncate(end);
-        }
-        if line.len() > budget {
-            return Err(OverBudget);
-        }
-    }
-    Ok(header_value(line))
-}
-
-/// The keys that the handler set itself, in one line. They are text, or the page would not be shared.
-fn own_keys(headers: &HeaderMap) -> String {
-    let lines = headers
-        .get_all(&SURROGATE_KEY)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    lines.collect::<Vec<_>>().join(" ")
-}
-
-fn holds(own: &str, key: &str) -> bool {
-    own.split_ascii_whitespace().any(|own| own == key)
-}
-
 fn header_value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("made of visible ASCII and spaces only")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_handlers_own_keys_come_first_and_none_comes_twice() {
-        let headers = with_keys(&["front product.1", "list"]);
-
-        let keys = surrogate_keys(&headers, ["product/1", "product/2"].into_iter(), 100).unwrap();
-
-        assert_eq!(keys, "front product.1 list product.2");
-    }
-
-    #[test]
-    fn a_line_may_be_as_long_as_the_budget_and_no_longer() {
-        let keys = |budget| surrogate_keys(&HeaderMap::new(), ["a/1", "a/2"].into_iter(), budget);
-
-        assert_eq!(keys(7).unwrap(), "a.1 a.2");
-        assert_eq!(keys(6), Err(OverBudget));
-    }
-
-    #[test]
-    fn the_handlers_own_keys_count_too() {
-        let headers = with_keys(&["long-key"]);
-
-        assert_eq!(
-            surrogate_keys(&headers, ["a/1"].into_iter(), 11),
-            Err(OverBudget)
-        );
-        assert!(surrogate_keys(&headers, ["a/1"].into_iter(), 12).is_ok());
-    }
-
-    fn with_keys(lines: &[&'static str]) -> HeaderMap {
-        lines
-            .iter()
-            .map(|line| (SURROGATE_KEY.clone(), HeaderValue::from_static(line)))
-            .collect()
-    }
 }

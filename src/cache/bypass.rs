@@ -3,12 +3,17 @@
 //! No flight, no lease, nothing looked up and nothing kept. What is promised about the caller still holds: a call that
 //! is dropped stops no load, and a panic is an error.
 
-use super::{core::Core, finish};
+use super::{
+    batch::{Batch, BatchContext},
+    core::Core,
+    finish,
+    many::Results,
+};
 use crate::{
     cached::{Cached, Found},
     error::{BoxError, Error},
-    load::{Draft, Loaded, loader, panic_message},
-    model::{Address, Lifetime},
+    load::{Draft, Loaded, loader, panic_message, sorted},
+    model::{Address, CacheKey, Lifetime},
     observe::Decision,
     outcome::Outcome,
 };
@@ -45,6 +50,66 @@ impl<V: Send + Sync + 'static> Core<V> {
                 self.shared(&at, Err(error))?.into_result()
             }
         }
+    }
+
+    /// The same for many keys: one call of the loader for all of them.
+    pub(super) async fn bypass_many<K, F, Fut, I, R, E>(
+        self: Arc<Self>,
+        keys: &[K],
+        mut load: F,
+    ) -> Batch<K, V>
+    where
+        K: CacheKey + Clone + Send + 'static,
+        F: FnMut(BatchContext<K>) -> Fut,
+        Fut: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = (K, R)> + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let (began, mut results) = (self.shelf.now(), Results::with_capacity(keys.len()));
+        let mut addresses = Vec::with_capacity(keys.len());
+        for key in keys {
+            let rendered = self.render(key);
+            if self.is_new(&mut results, &rendered) {
+                results.keys.push(key.clone());
+                addresses.push(self.shelf.address(rendered));
+            }
+        }
+        if addresses.is_empty() {
+            return self.batch(results);
+        }
+        addresses
+            .iter()
+            .for_each(|_| self.shelf.observer.note(Decision::Load));
+        let context = BatchContext::new(results.keys.clone());
+        let future = catch_unwind(AssertUnwindSafe(|| load(context)))
+            .map_err(|panic| Error::panicked(panic_message(&*panic)));
+        let (core, at) = (Arc::clone(&self), addresses.clone());
+        let loaded = match future {
+            Ok(load) => {
+                let sort = async move {
+                    let records = load.await;
+                    let records = records.map_err(|error| Error::from_loader(error.into()))?;
+                    Ok(sorted(&core.shelf, at.iter(), records))
+                };
+                finish(tokio::spawn(sort)).await
+            }
+            Err(panicked) => Err(panicked),
+        };
+        match loaded {
+            Ok(all) => {
+                let answered = |(at, loaded)| Some(Ok(self.bypassed(at, loaded, began)));
+                results.found = addresses.iter().zip(all).map(answered).collect();
+            }
+            Err(error) => {
+                let failed = |_| {
+                    self.shelf.observer.note(Decision::LoadError);
+                    Some(Err(self.failed(error.clone())))
+                };
+                results.found = addresses.iter().map(failed).collect();
+            }
+        }
+        self.batch(results)
     }
 
     /// It may live as long as the policy says, wherever it goes from here.

@@ -1,14 +1,21 @@
 //! The handle on one cache.
 //!
-//! The read path from top to bottom is in `core.rs`; invalidations and inserts are in `write.rs`; what is
-//! left of a read while the cache is off is in `bypass.rs`.
+//! The read path from top to bottom is in `core.rs` and, on a miss, in `fly.rs`; that of many keys at once in `many.rs` and `loading.rs`;
+//! invalidations and inserts are in `write.rs`; what is left of a read while the cache is off is in `bypass.rs`.
 
+mod batch;
 mod bypass;
 mod core;
+mod fly;
+mod loading;
+mod many;
 mod pinned;
 mod write;
 
-pub use self::pinned::Pinned;
+pub use self::{
+    batch::{Batch, BatchContext},
+    pinned::Pinned,
+};
 
 use self::core::Core;
 use crate::{
@@ -135,6 +142,78 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         Box::pin(self.core.fly(&at, load)).await?.into_result()
     }
 
+    /// The values of those `keys` that some tier holds; nothing is loaded.
+    ///
+    /// This process is asked for all of them first, then Redis for the rest, in one round trip for up to a thousand.
+    /// A key that no tier holds is not in the batch; one that is asked for twice is in it once.
+    ///
+    /// # Errors
+    /// Only after a shutdown. Redis not answering is a miss.
+    ///
+    /// # Cancel safety
+    /// Dropping this future has no effect.
+    pub async fn get_many<'q, Q>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+    ) -> Result<Batch<K, V>, Error>
+    where
+        K: CacheKey + Borrow<Q>,
+        Q: CacheKey + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        self.core.engine.check_open()?;
+        if !self.core.engine.enabled {
+            return Ok(self.core.no_batch());
+        }
+        Ok(self.core.get_many(keys).await)
+    }
+
+    /// The values of `keys`, those that no tier holds loaded by one call of `load`.
+    ///
+    /// The closure is given the keys to load and answers pairs of a key and what was found for it: a `HashMap`, a
+    /// `Vec` of pairs. A key that it leaves out is absent. A key that some other call loads already is not loaded
+    /// again but waited for. If that other load comes to nothing, because its caller or its node went away, the
+    /// closure runs again for what is still missing: so it is `FnMut`, and nearly always runs once, or not at all if
+    /// nothing is missing.
+    ///
+    /// ```
+    /// # async fn serve(names: tricache::TieredCache<u64, String>) -> Result<(), tricache::Error> {
+    /// # use std::{collections::HashMap, io};
+    /// # async fn select(ids: Vec<u64>) -> io::Result<HashMap<u64, String>> { Ok(HashMap::new()) }
+    /// let batch = names.get_or_load_many(&[1, 2, 3], |cx| select(cx.into_keys())).await?;
+    ///
+    /// for (id, name) in batch.into_found()? {
+    ///     println!("{id}: {}", *name);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// After a shutdown. Whatever happens to a key is that key's result in the batch: the loader's error or panic,
+    /// shared by all keys of that call; [`is_absent`](Error::is_absent); [`is_circular`](Error::is_circular).
+    ///
+    /// # Cancel safety
+    /// As for [`get_or_load`](Self::get_or_load): dropping this future does not stop a load in progress. Keys that were
+    /// not yet being loaded are handed over to other callers that wait for them.
+    pub async fn get_or_load_many<F, Fut, I, R, E>(
+        &self,
+        keys: &[K],
+        load: F,
+    ) -> Result<Batch<K, V>, Error>
+    where
+        K: CacheKey + Clone + Send + 'static,
+        F: FnMut(BatchContext<K>) -> Fut,
+        Fut: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = (K, R)> + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.core.engine.check_open()?;
+        if !self.core.engine.enabled {
+            return Ok(Arc::clone(&self.core).bypass_many(keys, load).await);
+        }
+        Ok(Box::pin(self.core.get_or_load_many(keys, load)).await)
+    }
+
     /// Tells Redis and every node that the value of `key` has changed. Call it after the commit.
     ///
     /// When it answers without [pending](Receipt::is_pending), no load that began before will be served to a read that
@@ -156,7 +235,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         finish(tokio::spawn(Arc::clone(&self.core).invalidate(vec![at]))).await
     }
 
-    /// [`invalidate`](Self::invalidate) for many keys, 64 at a time.
+    /// [`invalidate`](Self::invalidate) for many keys, 64 in one round trip.
     ///
     /// # Errors
     /// As for one key. The others are invalidated all the same.

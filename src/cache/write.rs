@@ -4,31 +4,22 @@ use super::core::Core;
 use crate::{
     error::Error,
     feed::Listener,
-    invalidate::{BATCH, Receipt, Sent},
+    invalidate::{Receipt, Sent},
     load::{Draft, Loaded, Origin},
     local::{Ticket, Touch},
     model::{Address, EntityId, Generation, StoreVersion, Version},
     observe::Decision,
     remote::{Fill, Filled, Order},
 };
-use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 
 impl<V: Send + Sync + 'static> Core<V> {
     pub(super) async fn invalidate(self: Arc<Self>, at: Vec<Address>) -> Result<Receipt, Error> {
-        let one = |at: Address| {
-            let core = Arc::clone(&self);
-            async move { core.invalidate_one(&at, None).await }
-        };
-        let mut all = stream::iter(at).map(one).buffer_unordered(BATCH);
-        let (mut receipt, mut failed) = (Receipt::default(), None);
-        while let Some(sent) = all.next().await {
-            match sent {
-                Ok(sent) => receipt.add(sent),
-                Err(error) => failed = Some(error),
-            }
-        }
-        failed.map_or(Ok(receipt), Err)
+        let ttl = self.shelf.policy.pointer_ttl();
+        self.engine
+            .sender
+            .invalidate_many(&at, ttl, |at, touch| self.touch_all(at.id, touch))
+            .await
     }
 
     async fn invalidate_one(

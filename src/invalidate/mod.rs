@@ -12,5 +12,5 @@ mod send;
 pub use self::receipt::Receipt;
 pub(crate) use self::{
     journal::Journal,
-    send::{BATCH, Sender, Sent, resend},
+    send::{Sender, Sent, resend},
 };

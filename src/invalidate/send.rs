@@ -1,7 +1,7 @@
 //! The fixed order of one invalidation, and the sending of those that wait.
 
 use super::{
-    Journal,
+    Journal, Receipt,
     journal::{Awaited, Pending, Subject, Taken},
 };
 use crate::{
@@ -9,11 +9,11 @@ use crate::{
     local::Touch,
     model::{Address, EntityId, Generation, Stamp, StoreVersion, Version, entity_tag},
     observe::{Decision, Observer},
-    remote::{Bump, Order, Remote, RemoteError},
+    remote::{BUMPS, Bump, Bumped, Order, Remote, RemoteError},
     tags::TagTable,
 };
 use futures_util::{StreamExt, stream};
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// What an invalidation needs.
@@ -31,6 +31,22 @@ pub(crate) enum Sent {
     Acknowledged(Stamp, Order),
     /// Redis has yet to take it.
     Pending(Awaited),
+}
+
+/// What became of a bump.
+struct Told {
+    sent: Sent,
+    /// A value may be stored that shows the entity.
+    depended: bool,
+}
+
+impl Sent {
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Acknowledged(stamp, _) => Some(*stamp),
+            Self::Pending(_) => None,
+        }
+    }
 }
 
 impl Sender {
@@ -51,41 +67,149 @@ impl Sender {
             return self.postpone(at, pointer_ttl, touch);
         }
         let bump = Bump { pointer_ttl, store };
-        let bumped = match self.remote.bump(at, bump).await {
+        let answer = self.remote.bump(at, bump).await;
+        let mut sent = vec![self.told(at, pointer_ttl, answer, touch)];
+        self.tell_dependents(slice::from_ref(&at), &mut sent).await;
+        // One entity, one answer.
+        sent.pop()
+            .map_or_else(|| Err(Error::closed()), |told| told.map(|told| told.sent))
+    }
+
+    /// The same for many entities. What Redis takes of them it takes, whatever becomes of the others.
+    ///
+    /// # Errors
+    /// Only after a shutdown.
+    pub(crate) async fn invalidate_many(
+        &self,
+        at: &[Address],
+        pointer_ttl: u64,
+        touch: impl Fn(&Address, Touch),
+    ) -> Result<Receipt, Error> {
+        let (mut receipt, mut failed) = (Receipt::default(), None);
+        for piece in at.chunks(BUMPS) {
+            for sent in self.invalidate_piece(piece, pointer_ttl, &touch).await {
+                match sent {
+                    Ok(sent) => receipt.add(sent),
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        failed.map_or(Ok(receipt), Err)
+    }
+
+    async fn invalidate_piece(
+        &self,
+        piece: &[Address],
+        pointer_ttl: u64,
+        touch: impl Fn(&Address, Touch),
+    ) -> Vec<Result<Sent, Error>> {
+        if let [one] = piece {
+            return vec![self.invalidate(one, pointer_ttl, None, touch).await];
+        }
+        let waits =
+            |at: &&Address| self.journal.holds(at.id) || self.journal.holds_tag(at.cache.tag);
+        let (waiting, asked): (Vec<_>, Vec<_>) = piece.iter().partition(waits);
+        let postponed = waiting
+            .into_iter()
+            .map(|at| self.postpone(at, pointer_ttl, &touch));
+        let mut all: Vec<_> = postponed.collect();
+        let bump = Bump {
+            pointer_ttl,
+            store: None,
+        };
+        let answers = self.remote.bump_many(&asked, bump).await;
+        let told = |(at, answer): (&&Address, _)| self.told(at, pointer_ttl, answer, &touch);
+        let mut sent: Vec<_> = asked.iter().zip(answers).map(told).collect();
+        self.tell_dependents(&asked, &mut sent).await;
+        all.extend(sent.into_iter().map(|told| told.map(|told| told.sent)));
+        all
+    }
+
+    /// Redis has answered a bump, or not.
+    fn told(
+        &self,
+        at: &Address,
+        pointer_ttl: u64,
+        answer: Result<Bumped, RemoteError>,
+        touch: impl Fn(&Address, Touch),
+    ) -> Result<Told, Error> {
+        let bumped = match answer {
             Ok(bumped) => bumped,
             Err(error) => {
                 self.failed(&error);
-                return self.postpone(at, pointer_ttl, touch);
+                let sent = self.postpone(at, pointer_ttl, touch)?;
+                return Ok(Told {
+                    sent,
+                    depended: false,
+                });
             }
         };
-        let stamp = bumped.stamp;
         if bumped.order != Order::Older {
             self.observer.note(Decision::Bump);
         }
         // Also where nothing was bumped: the later commit's event may still be on its way to this process.
-        touch(at, Touch::Bumped(generation_of(&stamp)));
-        if bumped.depended {
-            if let Sent::Pending(awaited) = self.invalidate_tag(entity_tag_of(at.id)).await? {
-                return Ok(Sent::Pending(awaited));
+        touch(at, Touch::Bumped(generation_of(&bumped.stamp)));
+        Ok(Told {
+            sent: Sent::Acknowledged(bumped.stamp, bumped.order),
+            depended: bumped.depended,
+        })
+    }
+
+    /// Whatever shows one of these entities is old, too: an invalidation is acknowledged when that is told as well.
+    async fn tell_dependents(&self, at: &[&Address], told: &mut [Result<Told, Error>]) {
+        let depended = |told: &Result<Told, Error>| told.as_ref().is_ok_and(|told| told.depended);
+        let places: Vec<_> = (0..told.len())
+            .filter(|place| depended(&told[*place]))
+            .collect();
+        if places.is_empty() {
+            return;
+        }
+        let tags: Vec<_> = places
+            .iter()
+            .map(|place| entity_tag_of(at[*place].id))
+            .collect();
+        match self.invalidate_tags(&tags).await {
+            Ok(sent) => {
+                self.have_told(at, told, places.iter().copied().zip(&sent))
+                    .await;
+                for (place, sent) in places.into_iter().zip(sent) {
+                    if let (Ok(told), Sent::Pending(_)) = (&mut told[place], &sent) {
+                        told.sent = sent;
+                    }
+                }
             }
-            self.have_told(at, &stamp).await;
+            Err(error) => {
+                for place in places {
+                    told[place] = Err(error.clone());
+                }
+            }
         }
-        Ok(Sent::Acknowledged(stamp, bumped.order))
     }
 
-    /// Whoever bumps the entity next need not tell of this bump again.
-    async fn have_told(&self, at: &Address, stamp: &Stamp) {
-        if let Err(error) = self.remote.told(at, generation_of(stamp)).await {
+    /// Whoever bumps these entities next need not tell of these bumps again.
+    async fn have_told(
+        &self,
+        at: &[&Address],
+        told: &[Result<Told, Error>],
+        sent: impl Iterator<Item = (usize, &Sent)>,
+    ) {
+        let bumps: Vec<_> = sent
+            .filter_map(|(place, sent)| match (&told[place], sent) {
+                (Ok(told), Sent::Acknowledged(..)) => Some((at[place], told.sent.stamp()?)),
+                _ => None,
+            })
+            .collect();
+        stream::iter(bumps)
+            .for_each_concurrent(BATCH, |(at, stamp)| self.told_of(at, stamp))
+            .await;
+    }
+
+    async fn told_of(&self, at: &Address, stamp: Stamp) {
+        if let Err(error) = self.remote.told(at, generation_of(&stamp)).await {
             // They are told once more then.
-            self.failed(&error);
+            self.observer.note(Decision::RemoteError);
+            tracing::debug!(%error, "redis did not note that dependents were told");
         }
-    }
-
-    /// Invalidates one tag.
-    async fn invalidate_tag(&self, tag: u64) -> Result<Sent, Error> {
-        let mut sent = self.invalidate_tags(&[tag]).await?;
-        // One tag, one answer.
-        sent.pop().ok_or_else(Error::closed)
     }
 
     /// Invalidates tags: the bumps, then this node's table. Answers in their order.
@@ -211,7 +335,7 @@ impl Sender {
         let bumped = self.remote.bump(at, bump).await?;
         if bumped.depended {
             self.send_tag(entity_tag_of(at.id)).await?;
-            self.have_told(at, &bumped.stamp).await;
+            self.told_of(at, bumped.stamp).await;
         }
         self.observer.note(Decision::Bump);
         Ok(bumped.stamp)
@@ -264,8 +388,8 @@ fn entity_tag_of(id: EntityId) -> u64 {
     entity_tag(id.cache, id.hash)
 }
 
-/// Invalidations under way at once.
-pub(crate) const BATCH: usize = 64;
+/// Invalidations sent again at once.
+const BATCH: usize = 64;
 /// Tags that one script bumps: it must not keep others waiting.
 const TAGS_AT_ONCE: usize = 256;
 /// After Redis took none.

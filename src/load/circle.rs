@@ -50,8 +50,8 @@ pub(super) struct Holding<'a> {
     holder: u64,
 }
 
-/// A new number for a flight.
-pub(super) fn number() -> u64 {
+/// A new number for a flight, or for the load of a batch, which its flights wait for.
+pub(crate) fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -104,7 +104,8 @@ impl Circles {
         holder.map(|to| self.waits(from, to)).transpose()
     }
 
-    fn waits(&self, from: u64, to: u64) -> Result<Waiting<'_>, ()> {
+    /// Notes that flight `from` waits for load `to`; `Err` if that would close a circle.
+    pub(super) fn waits(&self, from: u64, to: u64) -> Result<Waiting<'_>, ()> {
         let mut edges = lock(&self.edges);
         if leads_to(&edges, to, from) {
             return Err(());

@@ -237,11 +237,14 @@ impl<V> Permit<V> {
     }
 
     /// From now on the flight hears of fills of its key, until the answer is dropped.
-    pub(super) fn asks(&self) -> Asking<'_, V> {
+    pub(super) fn asks(&self) -> Asking<V> {
         let mut asking = lock(&self.flights.asking);
         let flights = asking.entry(self.flight.key.hash()).or_default();
         flights.push(Arc::clone(&self.flight));
-        Asking(self)
+        Asking {
+            flights: Arc::clone(&self.flights),
+            flight: Arc::clone(&self.flight),
+        }
     }
 
     /// The flight loads under this generation: an event that gave it does not concern it.
@@ -277,14 +280,17 @@ impl<V> Drop for Permit<V> {
 }
 
 /// A flight that hears of fills of its key.
-pub(super) struct Asking<'a, V>(&'a Permit<V>);
+pub(super) struct Asking<V> {
+    flights: Arc<Flights<V>>,
+    flight: Arc<Flight<V>>,
+}
 
-impl<V> Drop for Asking<'_, V> {
+impl<V> Drop for Asking<V> {
     fn drop(&mut self) {
-        let mut asking = lock(&self.0.flights.asking);
-        let hash = self.0.flight.key.hash();
+        let mut asking = lock(&self.flights.asking);
+        let hash = self.flight.key.hash();
         if let Some(flights) = asking.get_mut(&hash) {
-            flights.retain(|flight| !Arc::ptr_eq(flight, &self.0.flight));
+            flights.retain(|flight| !Arc::ptr_eq(flight, &self.flight));
             if flights.is_empty() {
                 asking.remove(&hash);
             }

@@ -4,12 +4,12 @@
 //! that finds another loading waits for the push that the value is there, looking again itself now and then; when
 //! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
 
-use super::{flight::Permit, shelf::Shelf};
+use super::{circle::Waiting, flight::Permit, shelf::Shelf};
 use crate::{
     local::Ticket,
     model::{Address, Entry, Generation, Head, Version},
     observe::Decision,
-    remote::{Discard, Open, RemoteError, Turn},
+    remote::{Discard, Open, Opened, RemoteError, Turn},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -46,73 +46,129 @@ pub(crate) struct Leased {
 pub(crate) async fn acquire<V: Send + Sync + 'static>(
     shelf: &Arc<Shelf<V>>,
     at: &Address,
-    mut discard: Discard,
+    discard: Discard,
     permit: &Permit<V>,
     ticket: impl Fn() -> Option<Ticket>,
     seen: impl Fn(&Head),
     live: impl Fn() -> bool,
 ) -> Result<Acquired<V>, RemoteError> {
-    let token = fastrand::u64(1..u64::MAX);
     // Before the first question: the push may come before its answer.
     let _asking = permit.asks();
+    let mut question = Question::new(discard);
     let mut asked = Asked {
         shelf,
         at,
-        token,
+        token: question.token,
         open: false,
     };
-    let patience = Instant::now() + PATIENCE;
-    let mut followed: Option<Version> = None;
     let mut pause = FIRST_LOOK;
     loop {
         let ticket = ticket().ok_or(RemoteError::Doubted)?;
-        let open = Open {
-            token,
-            lease: LEASE,
-            pointer_ttl: shelf.policy.pointer_ttl(),
-            until: shelf.open_until(),
-            discard,
-        };
+        let open = question.open(shelf, shelf.open_until());
         asked.open = true;
         // An error leaves it open: what was not answered in time may have been done.
         let opened = shelf.remote.open(at, open).await?;
         asked.open = false;
         seen(&opened.head);
-        let leased = |token| {
-            Acquired::Load(Leased {
-                generation: opened.generation,
-                token,
-                birth: opened.at,
-                ticket,
-            })
-        };
-        match opened.turn {
-            Turn::Lead => return Ok(leased(Some(token))),
-            Turn::Hit(bytes) => match shelf.unpack(at, &bytes, live()).await? {
-                Ok(entry) => return Ok(Acquired::Value(entry, ticket)),
-                // Dead, bad or refused: ask again, without it.
-                Err(refused) => discard = refused,
-            },
-            Turn::Follow => {
-                let Ok(_waiting) = shelf.circles.waits_for_lease(at, permit.flight().number())
-                else {
-                    return Ok(Acquired::Circular);
-                };
-                let moved_on = followed.is_some_and(|version| version != opened.generation.version);
-                if moved_on || Instant::now() >= patience {
-                    shelf.observer.note(Decision::LoadedAlone);
-                    return Ok(leased(None));
-                }
-                if followed.replace(opened.generation.version).is_none() {
-                    shelf.observer.note(Decision::LeaseWait);
-                }
-                // Bad bytes are dropped once: what comes next is the leader's.
-                discard = Discard::Nothing;
+        let meaning = question.judge(shelf, at, permit, opened, ticket, live());
+        match meaning.await? {
+            Meaning::Acquired(acquired) => return Ok(acquired),
+            Meaning::Again => {}
+            Meaning::Follow(_waiting) => {
                 // The push may be lost; then the pause ends it.
                 let _ = timeout(jittered(pause), permit.flight().woken()).await;
                 pause = (pause * 2).min(LAST_LOOK);
             }
         }
+    }
+}
+
+/// The asking for one lease, however often it takes.
+pub(super) struct Question {
+    pub(super) token: u64,
+    discard: Discard,
+    followed: Option<Version>,
+    patience: Instant,
+}
+
+/// What an answer of Redis means for who asked.
+pub(crate) enum Meaning<'a, V> {
+    Acquired(Acquired<V>),
+    /// What is there is of no use: ask again, without it.
+    Again,
+    /// Another load is under way. While this is kept, its circles are watched.
+    Follow(Option<Waiting<'a>>),
+}
+
+impl Question {
+    /// `discard`: what of the value that is there does not count.
+    pub(super) fn new(discard: Discard) -> Self {
+        Self {
+            token: fastrand::u64(1..u64::MAX),
+            discard,
+            followed: None,
+            patience: Instant::now() + PATIENCE,
+        }
+    }
+
+    /// `until`: when an answer reaches nobody any more, in Redis ms.
+    pub(super) fn open<V: Send + Sync + 'static>(&self, shelf: &Shelf<V>, until: u64) -> Open {
+        Open {
+            token: self.token,
+            lease: LEASE,
+            pointer_ttl: shelf.policy.pointer_ttl(),
+            until,
+            discard: self.discard,
+        }
+    }
+
+    /// `ticket` is the one that was taken before the question; `live`: the tag feed is.
+    pub(super) async fn judge<'a, V: Send + Sync + 'static>(
+        &mut self,
+        shelf: &'a Shelf<V>,
+        at: &Address,
+        permit: &Permit<V>,
+        opened: Opened,
+        ticket: Ticket,
+        live: bool,
+    ) -> Result<Meaning<'a, V>, RemoteError> {
+        let leased = |token| {
+            Meaning::Acquired(Acquired::Load(Leased {
+                generation: opened.generation,
+                token,
+                birth: opened.at,
+                ticket,
+            }))
+        };
+        Ok(match opened.turn {
+            Turn::Lead => leased(Some(self.token)),
+            Turn::Hit(bytes) => match shelf.unpack(at, &bytes, live).await? {
+                Ok(entry) => Meaning::Acquired(Acquired::Value(entry, ticket)),
+                // Dead, bad or refused: ask again, without it.
+                Err(refused) => {
+                    self.discard = refused;
+                    Meaning::Again
+                }
+            },
+            Turn::Follow => {
+                let Ok(waiting) = shelf.circles.waits_for_lease(at, permit.flight().number())
+                else {
+                    return Ok(Meaning::Acquired(Acquired::Circular));
+                };
+                let version = opened.generation.version;
+                let moved_on = self.followed.is_some_and(|followed| followed != version);
+                if moved_on || Instant::now() >= self.patience {
+                    shelf.observer.note(Decision::LoadedAlone);
+                    return Ok(leased(None));
+                }
+                if self.followed.replace(version).is_none() {
+                    shelf.observer.note(Decision::LeaseWait);
+                }
+                // Bad bytes are dropped once: what comes next is the leader's.
+                self.discard = Discard::Nothing;
+                Meaning::Follow(waiting)
+            }
+        })
     }
 }
 
@@ -148,13 +204,13 @@ pub(super) async fn keep<V: Send + Sync + 'static>(shelf: Arc<Shelf<V>>, at: Add
     }
 }
 
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.75 + fastrand::f64() / 2.0)
 }
 
 /// How long a node that died keeps others waiting.
-const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LEASE: Duration = Duration::from_secs(3);
 /// How long a node waits for others at most, so that nodes that wait for each other in a circle get free.
 const PATIENCE: Duration = Duration::from_secs(10);
-const FIRST_LOOK: Duration = Duration::from_millis(25);
-const LAST_LOOK: Duration = Duration::from_millis(200);
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(25);
+pub(super) const LAST_LOOK: Duration = Duration::from_millis(200);

@@ -2,24 +2,30 @@
 //!
 //! In order: a *flight*, so that one caller of this process goes on; the *lease*, so that one node of the fleet does;
 //! the loader, in a task of its own that no dropped caller stops; the *fill*, refused if the key was invalidated
-//! meanwhile. See `docs/stampede.md`.
+//! meanwhile. A batch goes the same way, all its keys a step at a time. See `docs/stampede.md` and `docs/batches.md`.
 
+mod batch;
 mod circle;
 mod draft;
 mod flight;
 mod lease;
 mod loaded;
 mod nested;
+mod places;
 mod run;
+mod seek;
 mod shelf;
 
 pub use self::loaded::{LoadContext, Loaded};
 pub(crate) use self::{
-    circle::{Circles, waits_for},
+    batch::{Led, run_many, sorted},
+    circle::{Circles, number as load_number, waits_for},
     draft::Draft,
     flight::{Flight, Flights, Joinable, Permit, Role, Started},
-    lease::{Acquired, acquire},
+    lease::{Acquired, Meaning, acquire},
     nested::note_read,
+    places::Places,
     run::{Grant, give_back, loader, message as panic_message, run},
+    seek::{Seeker, Waiters, ask_many},
     shelf::{Origin, Shelf},
 };

@@ -18,6 +18,7 @@ use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::OnceCell;
 
 tokio::task_local! {
     static READS: Reads;
@@ -40,6 +41,8 @@ pub(crate) struct Inherited {
     shown: Vec<(Address, Generation)>,
     /// Something was read that nobody can tell of when it gets old.
     pub(crate) unprovable: bool,
+    /// Whether all that was shown is marked, once somebody has tried: a batch need not mark it for each of its keys.
+    marked: OnceCell<bool>,
 }
 
 /// The end of a life, on the clock of its `Tiers`.
@@ -148,6 +151,13 @@ impl Inherited {
         remote: &Remote,
         pointer_ttl: u64,
     ) -> Result<bool, RemoteError> {
+        let marked = self
+            .marked
+            .get_or_try_init(|| self.mark_all(remote, pointer_ttl));
+        marked.await.copied()
+    }
+
+    async fn mark_all(&self, remote: &Remote, pointer_ttl: u64) -> Result<bool, RemoteError> {
         let mut marks = stream::iter(self.shown.clone())
             .map(|(at, shown)| async move { remote.depend(&at, shown, pointer_ttl).await })
             .buffer_unordered(AT_ONCE);

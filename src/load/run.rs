@@ -16,7 +16,7 @@ use crate::{
     model::{Address, Entry, Generation, Lifetime, Place, Position},
     observe::Decision,
     outcome::Outcome,
-    remote::{Fill, Filled},
+    remote::{Fill, Filled, RemoteError},
 };
 use futures_util::FutureExt;
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
@@ -28,6 +28,24 @@ pub(crate) enum Grant {
     Leased(Leased),
     /// Redis could not be asked, or is not to be believed: the value stays here, for a second.
     Alone(Ticket),
+}
+
+impl Grant {
+    /// That of the lease, if there is one.
+    pub(super) fn token(&self) -> Option<u64> {
+        match self {
+            Self::Leased(leased) => leased.token,
+            Self::Alone(_) => None,
+        }
+    }
+
+    /// Where the node stood in the tag feed before the load.
+    fn place(&self) -> Place {
+        match self {
+            Self::Leased(leased) => leased.ticket.place,
+            Self::Alone(ticket) => ticket.place,
+        }
+    }
 }
 
 /// A loader's future with its conversions, on the heap: a nested load would put all of it on the stack, several times.
@@ -88,13 +106,12 @@ pub(crate) async fn give_back<V: Send + Sync + 'static>(
     at: &Address,
     grant: &Grant,
 ) {
-    if let Grant::Leased(leased) = grant {
-        release(shelf, at, leased).await;
+    if let Some(token) = grant.token() {
+        release(shelf, at, token).await;
     }
 }
 
-async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, leased: &Leased) {
-    let Some(token) = leased.token else { return };
+async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token: u64) {
     if let Err(error) = shelf.remote.release(at, token).await {
         // It ends by itself; those who wait look again until it does.
         tracing::debug!(%error, "a lease could not be released");
@@ -102,12 +119,36 @@ async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, lease
 }
 
 /// A load that has ended.
-struct Load<'a, V> {
-    shelf: &'a Shelf<V>,
-    at: &'a Address,
-    permit: &'a Permit<V>,
-    began: u64,
-    micros: u128,
+pub(super) struct Load<'a, V> {
+    pub(super) shelf: &'a Shelf<V>,
+    pub(super) at: &'a Address,
+    pub(super) permit: &'a Permit<V>,
+    pub(super) began: u64,
+    pub(super) micros: u128,
+}
+
+/// What is left to do at Redis before an answer may be given.
+pub(super) enum Settling<V> {
+    Done(Result<Found<V>, Error>),
+    /// The lease is to be given back.
+    Release(u64, Result<Found<V>, Error>),
+    /// The value is to be stored.
+    Fill(Fill, Filling<V>),
+}
+
+/// A value on its way to Redis.
+pub(super) struct Filling<V> {
+    entry: Arc<Entry<V>>,
+    ticket: Ticket,
+}
+
+impl<V> Settling<V> {
+    pub(super) fn release(token: Option<u64>, result: Result<Found<V>, Error>) -> Self {
+        match token {
+            Some(token) => Self::Release(token, result),
+            None => Self::Done(result),
+        }
+    }
 }
 
 impl<V: Send + Sync + 'static> Load<'_, V> {
@@ -117,14 +158,33 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         answer: Result<Loaded<V>, Error>,
         inherited: &Inherited,
     ) -> Result<Found<V>, Error> {
+        match self.judge(grant, answer, inherited).await {
+            Settling::Done(result) => result,
+            Settling::Release(token, result) => {
+                release(self.shelf, self.at, token).await;
+                result
+            }
+            Settling::Fill(fill, filling) => {
+                let filled = self.shelf.remote.fill(self.at, fill).await;
+                Ok(self.filled(filling, filled))
+            }
+        }
+    }
+
+    /// What an answer asks of Redis. `inherited` is what the load has read of other values.
+    pub(super) async fn judge(
+        &self,
+        grant: Grant,
+        answer: Result<Loaded<V>, Error>,
+        inherited: &Inherited,
+    ) -> Settling<V> {
         let loaded = match answer {
             Ok(loaded) => loaded,
             // A loader that hands on that what it needs does not exist.
             Err(error) if error.is_absent() => Loaded::absent(),
             Err(error) => {
                 self.shelf.observer.note(Decision::LoadError);
-                give_back(self.shelf, self.at, &grant).await;
-                return Err(error);
+                return Settling::release(grant.token(), Err(error));
             }
         };
         if loaded.value.is_none() {
@@ -136,25 +196,25 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             self.shelf.observer.note(Decision::OtherVersion);
         }
         // Also where nobody keeps it: who joined this load meanwhile may have begun after what it shows was invalidated.
-        let entry = if self.are_shown_current(inherited).await && draft.keep {
-            self.fill(grant, draft).await
+        if self.are_shown_current(inherited).await && draft.keep {
+            self.pack(grant, draft).await
         } else {
-            give_back(self.shelf, self.at, &grant).await;
-            self.unkept(draft, place_of(&grant))
-        };
-        Ok(self.answered(entry))
+            self.unkept(grant.token(), draft, grant.place())
+        }
     }
 
-    async fn fill(&self, grant: Grant, draft: Draft<V>) -> Arc<Entry<V>> {
+    async fn pack(&self, grant: Grant, draft: Draft<V>) -> Settling<V> {
         let leased = match grant {
             Grant::Leased(leased) => leased,
-            Grant::Alone(ticket) => return self.keep_unproven(draft, ticket),
+            Grant::Alone(ticket) => {
+                let entry = self.keep_unproven(draft, ticket);
+                return Settling::Done(Ok(self.answered(entry)));
+            }
         };
         let (generation, place) = self.origin_of(&leased).await;
         let Some(position) = place.position else {
             // Redis was wiped a moment ago: until the tag feed begins anew, nobody could judge its tags.
-            release(self.shelf, self.at, &leased).await;
-            return self.unkept(draft, place);
+            return self.unkept(leased.token, draft, place);
         };
         let origin = Origin {
             generation,
@@ -163,10 +223,9 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             load_micros: u32::try_from(self.micros).unwrap_or(u32::MAX),
         };
         match self.shelf.pack(self.at, &draft, &origin) {
-            Ok(sealed) => self.store(leased, &origin, place, draft, sealed).await,
+            Ok(sealed) => self.seal(&leased, &origin, place, draft, sealed),
             Err(error) => {
                 self.shelf.tell_of_unstorable(&error);
-                release(self.shelf, self.at, &leased).await;
                 let lifetime = self.lifetime(leased.birth, leased.birth + draft.ttl);
                 let entry =
                     (self.shelf).unstored(self.at, draft, Some(generation), lifetime, place);
@@ -174,19 +233,19 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                     self.shelf
                         .put(self.at.id, &entry, leased.ticket, self.began);
                 }
-                entry
+                Settling::release(leased.token, Ok(self.answered(entry)))
             }
         }
     }
 
-    async fn store(
+    fn seal(
         &self,
-        leased: Leased,
+        leased: &Leased,
         origin: &Origin,
         place: Place,
         draft: Draft<V>,
         sealed: Sealed,
-    ) -> Arc<Entry<V>> {
+    ) -> Settling<V> {
         let lifetime = self.lifetime(origin.birth, sealed.deadline);
         let version = draft.version.filter(|_| self.at.pin.is_none());
         let generation = origin.generation;
@@ -199,10 +258,21 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             payload: sealed.bytes,
             store: version,
         };
-        match self.shelf.remote.fill(self.at, fill).await {
+        let ticket = leased.ticket;
+        Settling::Fill(fill, Filling { entry, ticket })
+    }
+
+    /// What the answer to a fill means for this process and for those who wait.
+    pub(super) fn filled(
+        &self,
+        filling: Filling<V>,
+        filled: Result<Filled, RemoteError>,
+    ) -> Found<V> {
+        let Filling { entry, ticket } = filling;
+        match filled {
             Ok(Filled::Stored) => {
                 let now = self.shelf.now();
-                self.shelf.put(self.at.id, &entry, leased.ticket, now);
+                self.shelf.put(self.at.id, &entry, ticket, now);
             }
             // Current when it was loaded, and its readers began before: theirs, and nobody else's.
             Ok(Filled::Stale) => self.shelf.observer.note(Decision::StaleFill),
@@ -211,11 +281,10 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 self.shelf.observer.note(Decision::RemoteError);
                 tracing::debug!(%error, "a value could not be stored");
                 // The version was Redis' own, so a later look can prove it.
-                self.shelf
-                    .put(self.at.id, &entry, leased.ticket, self.began);
+                self.shelf.put(self.at.id, &entry, ticket, self.began);
             }
         }
-        entry
+        self.answered(entry)
     }
 
     /// Whether every entity that the load has read is still what it was; from here on its bumps reach this value.
@@ -255,10 +324,11 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         entry
     }
 
-    /// An entry for those who wait, and nobody else.
-    fn unkept(&self, draft: Draft<V>, place: Place) -> Arc<Entry<V>> {
+    /// For those who wait, and nobody else.
+    fn unkept(&self, token: Option<u64>, draft: Draft<V>, place: Place) -> Settling<V> {
         let lifetime = self.no_life();
-        self.shelf.unstored(self.at, draft, None, lifetime, place)
+        let entry = self.shelf.unstored(self.at, draft, None, lifetime, place);
+        Settling::release(token, Ok(self.answered(entry)))
     }
 
     /// The generation to fill under and the place in the tag feed: those from before the load.
@@ -310,44 +380,37 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
     }
 }
 
-fn place_of(grant: &Grant) -> Place {
-    match grant {
-        Grant::Leased(leased) => leased.ticket.place,
-        Grant::Alone(ticket) => ticket.place,
-    }
-}
-
 fn keep_lease<V: Send + Sync + 'static>(
     shelf: &Arc<Shelf<V>>,
     at: &Address,
     permit: &Permit<V>,
     grant: &Grant,
 ) -> Option<AbortOnDrop> {
-    let Grant::Leased(leased) = grant else {
-        return None;
-    };
-    permit.loads_under(leased.generation);
-    let keep = lease::keep(Arc::clone(shelf), at.clone(), leased.token?);
+    loads_under(permit, grant);
+    let keep = lease::keep(Arc::clone(shelf), at.clone(), grant.token()?);
     Some(AbortOnDrop(tokio::spawn(keep)))
 }
 
+/// From here on an event of the generation that it loads under does not detach the flight.
+pub(super) fn loads_under<V>(permit: &Permit<V>, grant: &Grant) {
+    if let Grant::Leased(leased) = grant {
+        permit.loads_under(leased.generation);
+    }
+}
+
 /// Makes it known in this process who loads under the lease.
-fn hold_lease<'a, V: Send + Sync + 'static>(
+pub(super) fn hold_lease<'a, V: Send + Sync + 'static>(
     shelf: &'a Shelf<V>,
     at: &Address,
     permit: &Permit<V>,
     grant: &Grant,
 ) -> Option<circle::Holding<'a>> {
-    match grant {
-        Grant::Leased(Leased { token: Some(_), .. }) => {
-            Some(shelf.circles.holds(at, permit.flight().number()))
-        }
-        _ => None,
-    }
+    let holder = permit.flight().number();
+    grant.token().map(|_| shelf.circles.holds(at, holder))
 }
 
 /// A task that ends with its owner.
-struct AbortOnDrop(JoinHandle<()>);
+pub(super) struct AbortOnDrop(pub(super) JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

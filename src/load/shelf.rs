@@ -9,7 +9,7 @@ use crate::{
         Policy, Position, RenderedKey, ServerTime, Version, millis,
     },
     observe::{Decision, Observer},
-    remote::{Discard, LARGE, Remote, RemoteError, Snapshot},
+    remote::{Discard, LARGE, LARGE_FACTOR, Remote, RemoteError, Snapshot},
     tags::{Standing, TagTable},
 };
 use std::sync::{
@@ -43,6 +43,8 @@ pub(crate) struct Shelf<V> {
     pub(crate) told: AtomicBool,
     /// Whether the log has told of a value that is too large.
     pub(crate) told_large: AtomicBool,
+    /// Whether the log has told of a batch's loader that answers keys that it was not asked for.
+    pub(crate) told_of_foreign: AtomicBool,
     /// Always true, but in tests that prove what the check of a fill is good for.
     pub(crate) guarded: bool,
     pub(crate) buckets: u16,
@@ -258,8 +260,12 @@ impl<V: Send + Sync + 'static> Shelf<V> {
 
     /// Until when an answer to a question of now is of use, in Redis ms.
     pub(crate) fn open_until(&self) -> u64 {
-        let limit = self.now() + self.remote_limit;
-        self.server_time.to_server(limit).unwrap_or(u64::MAX >> 12)
+        self.of_use_for(self.remote_limit)
+    }
+
+    /// The same for a question about many keys.
+    pub(crate) fn open_many_until(&self) -> u64 {
+        self.of_use_for(self.remote_limit * u64::from(LARGE_FACTOR))
     }
 
     /// Times of Redis on this node's clock.
@@ -379,9 +385,23 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         }
     }
 
+    /// A batch's loader answered a key that it was not asked for: counted, and said once per cache.
+    pub(crate) fn tell_of_foreign(&self) {
+        self.observer.note(Decision::ForeignKey);
+        if !self.told_of_foreign.swap(true, Ordering::Relaxed) {
+            let cache = self.name.as_str();
+            tracing::warn!(cache, "a loader answered a key that it was not asked for");
+        }
+    }
+
     /// Whether values of this cache are known to be big.
     pub(crate) fn is_large(&self) -> bool {
         self.large.load(Ordering::Relaxed)
+    }
+
+    fn of_use_for(&self, limit: u64) -> u64 {
+        let until = self.now() + limit;
+        self.server_time.to_server(until).unwrap_or(u64::MAX >> 12)
     }
 
     fn admit(&self, id: EntityId, entry: &Arc<Entry<V>>, ticket: Ticket) {

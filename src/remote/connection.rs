@@ -94,6 +94,41 @@ impl Connections {
         self.judge(class, since, answer)
     }
 
+    /// Sends one command that concerns many entities: it may take as long as a large value, whatever carries it.
+    pub(super) async fn send_long(
+        &self,
+        class: Class,
+        command: &Cmd,
+    ) -> Result<Value, RemoteError> {
+        self.check_up()?;
+        let mut manager = self.manager(class);
+        let since = Instant::now();
+        let call = async { manager.send_packed_command(command).await?.extract_error() };
+        let answer = limited(since + self.limit(Class::Large), call).await;
+        self.judge(class, since, answer)
+    }
+
+    /// Sends a pipeline within the limit of a large value, unless Redis is away. Each command has an answer of its own.
+    pub(super) async fn send_all(
+        &self,
+        class: Class,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<Result<Value, RemoteError>>, RemoteError> {
+        self.check_up()?;
+        let mut manager = self.manager(class);
+        let since = Instant::now();
+        let call = manager.send_packed_commands(pipeline, 0, pipeline.len());
+        let answer = limited(since + self.limit(Class::Large), call).await;
+        let replies = self.judge(class, since, answer)?;
+        let of_each = |reply: Value| reply.extract_error().map_err(RemoteError::Failed);
+        let answers: Vec<_> = replies.into_iter().map(of_each).collect();
+        let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
+        match errors.into_iter().find(|error| tells_of_the_server(error)) {
+            Some(error) => self.judge(class, since, Err(error.clone())),
+            None => Ok(answers),
+        }
+    }
+
     /// Sends a pipeline, also while Redis is away: this is the probe that decides whether it is.
     ///
     /// It waits longer than a call, so that a connection that takes its time to stand is not given up each time. But
@@ -317,5 +352,5 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
 const CONNECT: Duration = Duration::from_millis(300);
 /// How long a probe waits at least: a new connection, and the answer.
 const PROBE: Duration = Duration::from_millis(500);
-/// A large value may take this many times the limit of a small one.
-const LARGE_FACTOR: u32 = 5;
+/// A large value, or a call for many entities, may take this many times the limit of a small one.
+pub(crate) const LARGE_FACTOR: u32 = 5;

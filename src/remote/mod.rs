@@ -11,6 +11,7 @@ mod connection;
 mod dependents;
 mod inspect;
 mod layout;
+mod many;
 mod memory;
 mod order;
 mod reader;
@@ -26,7 +27,9 @@ pub use self::{advice::Advice, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
     breaker::{Standing, Trouble},
+    connection::LARGE_FACTOR,
     layout::Layout,
+    many::{Ask, BUMPS, CALLS},
     memory::Attached,
     store::{LARGE, RedisRemote},
 };

@@ -192,7 +192,7 @@ fn mget<'a>(names: impl Iterator<Item = &'a Name>, reads: usize) -> redis::Cmd {
     command
 }
 
-fn values(reply: Value) -> Result<Vec<Value>, RemoteError> {
+pub(super) fn values(reply: Value) -> Result<Vec<Value>, RemoteError> {
     match reply {
         Value::Array(values) => Ok(values),
         _ => Err(RemoteError::Nonsense("the answer to a read")),

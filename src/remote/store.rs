@@ -25,7 +25,7 @@ use tokio::{
 
 /// The remote tier in Redis.
 pub(crate) struct RedisRemote {
-    connections: Arc<Connections>,
+    pub(super) connections: Arc<Connections>,
     reader: Arc<Reader>,
     pub(super) layout: Layout,
     pub(super) scripts: Scripts,
@@ -107,13 +107,7 @@ impl RedisRemote {
         let keys = self.keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.open, &keys, |command| {
-                fresh(command);
-                command
-                    .arg(open.token)
-                    .arg(millis(open.lease))
-                    .arg(open.pointer_ttl)
-                    .arg(discard(&open.discard))
-                    .arg(open.until);
+                open_arguments(command, &open);
             })
             .await?;
         opened(reply)
@@ -125,30 +119,19 @@ impl RedisRemote {
         } else {
             Class::Small
         };
+        let keys = self.keys(at);
         let reply = self
-            .run_fill(class, at, |command| {
-                command
-                    .arg(fill.generation.epoch.0)
-                    .arg(fill.generation.version.0)
-                    .arg(fill.token);
-                command.arg(fill.deadline).arg(fill.pointer_ttl);
-                entity(command, at);
-                command.arg(&fill.payload).arg(store_version(fill.store));
+            .run(class, &self.scripts.fill, &keys, |command| {
+                fill_arguments(command, at, &fill);
             })
             .await?;
-        match text(&reply) {
-            Some("stored") => Ok(Filled::Stored),
-            Some("stale") => Ok(Filled::Stale),
-            Some("expired") => Ok(Filled::Expired),
-            _ => Err(RemoteError::Nonsense("the answer to a fill")),
-        }
+        filled(&reply)
     }
 
     pub(super) async fn release(&self, at: &Address, token: u64) -> Result<(), RemoteError> {
-        let released = self.run_fill(Class::Small, at, |command| {
-            command.arg(0).arg(0).arg(token).arg(0).arg(0);
-            entity(command, at);
-            command.arg("").arg("-");
+        let keys = self.keys(at);
+        let released = self.run(Class::Small, &self.scripts.fill, &keys, |command| {
+            release_arguments(command, at, token);
         });
         released.await.map(drop)
     }
@@ -161,23 +144,19 @@ impl RedisRemote {
     ) -> Result<(), RemoteError> {
         let keys = [self.layout.lease(at)];
         let renewed = self.run(Class::Small, &self.scripts.renew, &keys, |command| {
-            command.arg(token).arg(millis(lease));
+            renew_arguments(command, token, lease);
         });
         renewed.await.map(drop)
     }
 
     pub(super) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
-        let bucket = at.id.bucket;
-        let keys = self.pointer_keys(at);
+        let keys = self.bump_keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.bump, &keys, |command| {
-                fresh(command);
-                command.arg(bump.pointer_ttl);
-                entity(command, at);
-                command.arg(store_version(bump.store));
+                bump_arguments(command, at, bump);
             })
             .await?;
-        bumped(bucket, reply)
+        bumped(at.id.bucket, reply)
     }
 
     pub(super) async fn depend(
@@ -186,8 +165,8 @@ impl RedisRemote {
         shown: Generation,
         pointer_ttl: u64,
     ) -> Result<bool, RemoteError> {
-        let (script, keys) = (&self.scripts.depend, self.pointer_keys(at));
-        let reply = self.run(Class::Small, script, &keys, |command| {
+        let keys = self.bump_keys(at);
+        let reply = self.run(Class::Small, &self.scripts.depend, &keys, |command| {
             fresh(command);
             command.arg(shown.epoch.0).arg(shown.version.0);
             command.arg(pointer_ttl);
@@ -196,7 +175,7 @@ impl RedisRemote {
     }
 
     pub(super) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
-        let (script, keys) = (&self.scripts.told, self.pointer_keys(at));
+        let (script, keys) = (&self.scripts.told, self.bump_keys(at));
         let reply = self.run(Class::Small, script, &keys, |command| {
             fresh(command);
             command.arg(bumped.epoch.0).arg(bumped.version.0);
@@ -276,20 +255,6 @@ impl RedisRemote {
         subscriber::follow(&self.connections, &self.layout, sink).await;
     }
 
-    async fn run_fill(
-        &self,
-        class: Class,
-        at: &Address,
-        rest: impl Fn(&mut redis::Cmd),
-    ) -> Result<Value, RemoteError> {
-        let keys = self.keys(at);
-        let with_fresh = |command: &mut redis::Cmd| {
-            fresh(command);
-            rest(command);
-        };
-        self.run(class, &self.scripts.fill, &keys, with_fresh).await
-    }
-
     pub(super) async fn run(
         &self,
         class: Class,
@@ -310,7 +275,7 @@ impl RedisRemote {
     }
 
     /// The keys of the scripts that concern a value, in their order.
-    fn keys(&self, at: &Address) -> [Name; 6] {
+    pub(super) fn keys(&self, at: &Address) -> [Name; 6] {
         let [control, log, channel] = self.feed(at.id.bucket);
         let layout = &self.layout;
         [
@@ -323,8 +288,7 @@ impl RedisRemote {
         ]
     }
 
-    /// The keys of the scripts that concern a pointer only.
-    fn pointer_keys(&self, at: &Address) -> [Name; 4] {
+    pub(super) fn bump_keys(&self, at: &Address) -> [Name; 4] {
         let [control, log, channel] = self.feed(at.id.bucket);
         [control, log, channel, self.layout.pointer(at)]
     }
@@ -349,6 +313,55 @@ fn entity(command: &mut redis::Cmd, at: &Address) {
         .arg(format!("{:016x}", at.id.hash));
 }
 
+pub(super) fn open_arguments(command: &mut redis::Cmd, open: &Open) {
+    fresh(command);
+    command
+        .arg(open.token)
+        .arg(millis(open.lease))
+        .arg(open.pointer_ttl)
+        .arg(discard(&open.discard))
+        .arg(open.until);
+}
+
+pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill) {
+    fresh(command);
+    command
+        .arg(fill.generation.epoch.0)
+        .arg(fill.generation.version.0)
+        .arg(fill.token);
+    command.arg(fill.deadline).arg(fill.pointer_ttl);
+    entity(command, at);
+    command.arg(&fill.payload).arg(store_version(fill.store));
+}
+
+/// A fill without a value.
+pub(super) fn release_arguments(command: &mut redis::Cmd, at: &Address, token: u64) {
+    fresh(command);
+    command.arg(0).arg(0).arg(token).arg(0).arg(0);
+    entity(command, at);
+    command.arg("").arg("-");
+}
+
+pub(super) fn renew_arguments(command: &mut redis::Cmd, token: u64, lease: Duration) {
+    command.arg(token).arg(millis(lease));
+}
+
+pub(super) fn bump_arguments(command: &mut redis::Cmd, at: &Address, bump: Bump) {
+    fresh(command);
+    command.arg(bump.pointer_ttl);
+    entity(command, at);
+    command.arg(store_version(bump.store));
+}
+
+pub(super) fn filled(reply: &Value) -> Result<Filled, RemoteError> {
+    match text(reply) {
+        Some("stored") => Ok(Filled::Stored),
+        Some("stale") => Ok(Filled::Stale),
+        Some("expired") => Ok(Filled::Expired),
+        _ => Err(RemoteError::Nonsense("the answer to a fill")),
+    }
+}
+
 fn discard(discard: &Discard) -> &[u8] {
     match discard {
         Discard::Nothing => b"",
@@ -361,7 +374,7 @@ fn store_version(version: Option<StoreVersion>) -> String {
     version.map_or_else(|| "-".to_owned(), StoreVersion::text)
 }
 
-fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
+pub(super) fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
     let [epoch, n, depended, order] = row(reply)?;
     let order = match text(&order) {
         Some("bumped") => Some(Order::Unknown),
@@ -383,7 +396,7 @@ fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
     })
 }
 
-fn opened(reply: Value) -> Result<Opened, RemoteError> {
+pub(super) fn opened(reply: Value) -> Result<Opened, RemoteError> {
     let Value::Array(mut fields) = reply else {
         return Err(RemoteError::Nonsense("the answer to an open"));
     };

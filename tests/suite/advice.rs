@@ -84,7 +84,7 @@ async fn a_node_of_a_cluster_is_refused() {
 #[tokio::test]
 async fn what_may_not_be_asked_is_advice_and_no_error() {
     // The very line of docs/redis-layout.md, without the two that only serve this check.
-    let rights = "~tc1:{test:* &tc1:{test:* -@all +mget +get +set +del +unlink +pttl +pexpire +xadd +xrange +spublish \
+    let rights = "~tc1:{test:* &tc1:{test:* -@all +mget +get +set +del +unlink +pttl +pexpire +hget +hset +hlen +hgetall +hscan +hdel +xadd +xrange +spublish \
         +ssubscribe +time +ping +multi +exec +eval +evalsha +select";
     let rules = ["--user", "app", "on", ">right"].into_iter();
     let rules: Vec<_> = rules.chain(rights.split_whitespace()).collect();

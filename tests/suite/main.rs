@@ -5,6 +5,7 @@ mod advice;
 mod agreements;
 mod bad_input;
 mod basics;
+mod batches;
 #[cfg(feature = "proof")]
 mod chaos;
 mod codecs;

@@ -152,3 +152,31 @@ async fn a_node_is_as_the_environment_says() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_batch_of_a_cache_that_is_off_is_loaded_in_one_call_each_time() {
+    let off = Node::start(Tiers::builder("test").enabled(false)).await;
+    let mut calls = 0;
+
+    for _ in 0..2 {
+        let load = |cx: tricache::BatchContext<u64>| {
+            calls += 1;
+            let known = cx.into_keys().into_iter().filter(|key| *key < 3);
+            let rows: Vec<_> = known.map(|key| (key, key * 10)).collect();
+            async move { Ok::<_, io::Error>(rows) }
+        };
+        let batch = off
+            .cache
+            .get_or_load_many(&[1, 2, 2, 3], load)
+            .await
+            .unwrap();
+
+        assert_eq!(batch.len(), 3);
+        let two = batch.get(&2).unwrap().unwrap();
+        assert_eq!((**two, two.outcome()), (20, Outcome::Bypassed));
+        assert!(batch.get(&3).unwrap().unwrap_err().is_absent());
+    }
+
+    assert_eq!(calls, 2);
+    assert!(off.cache.get_many(&[1, 2]).await.unwrap().is_empty());
+}

@@ -1,5 +1,7 @@
 //! Each rule, as a row or a few of one table. A row starts from a response that is shared for a minute.
 
+use std::time::Duration;
+
 use http::{Request, Response};
 
 use super::*;
@@ -15,11 +17,35 @@ fn a_public_read_is_shared_for_its_remaining_life() {
 fn a_fraction_of_a_second_is_dropped() {
     assert_eq!(row().remaining(59_999).decide(), shared(59));
     assert_eq!(row().remaining(1_000).decide(), shared(1));
-    assert_eq!(
-        row().remaining(999).decide(),
-        Decision::Deny(Reason::NoLife)
-    );
-    assert_eq!(row().remaining(0).decide(), Decision::Deny(Reason::NoLife));
+    assert_eq!(row().remaining(999).decide(), shared(0));
+    assert_eq!(row().remaining(0).decide(), shared(0));
+}
+
+#[test]
+fn an_absence_without_a_second_left_is_not_shared() {
+    for status in [404, 410] {
+        let absent = row().status(status);
+
+        assert_eq!(absent.remaining(1_000).decide(), shared(1));
+        let decision = absent.remaining(999).decide();
+        assert_eq!(decision, Decision::Deny(Reason::NoLife), "{status}");
+    }
+}
+
+#[test]
+fn what_one_user_may_see_is_not_shared_whatever_the_handler_says() {
+    for row in whatever_the_handler_says() {
+        let decision = row.users().decide();
+
+        let kept_by_browsers = row
+            .headers
+            .contains(&("cache-control", "private, max-age=60"));
+        if kept_by_browsers {
+            assert_eq!(decision, Decision::KeepOwn);
+        } else {
+            assert!(matches!(decision, Decision::Deny(_)), "{decision:?}");
+        }
+    }
 }
 
 #[test]
@@ -34,6 +60,14 @@ fn only_get_and_head_are_shared() {
 
         assert_eq!(decision, Decision::Deny(Reason::Method), "{method}");
     }
+}
+
+#[test]
+fn what_another_method_says_of_itself_stands_for_browsers() {
+    let row = row().method("POST").header("cache-control", "max-age=5");
+
+    assert_eq!(row.decide(), Decision::KeepOwn);
+    assert_eq!(row.nothing_read().decide(), Decision::KeepOwn);
 }
 
 #[test]
@@ -99,8 +133,37 @@ fn the_handlers_private_is_final() {
         .header("cache-control", "private, max-age=60")
         .header("surrogate-control", "max-age=60");
 
-    assert_eq!(row.decide(), Decision::KeepPrivate);
-    assert_eq!(row.nothing_read().decide(), Decision::KeepPrivate);
+    assert_eq!(row.decide(), Decision::KeepOwn);
+    assert_eq!(row.nothing_read().decide(), Decision::KeepOwn);
+}
+
+#[test]
+fn a_private_that_is_contradicted_is_left_to_nobody() {
+    for policy in ["private, s-maxage=60", "private, public", "private=\"x\""] {
+        let row = row().header("cache-control", policy);
+
+        for row in [row.nothing_read(), row] {
+            let decision = row.decide();
+            assert_eq!(
+                decision,
+                Decision::Deny(Reason::ContradictedPrivate),
+                "{policy}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_cache_stands_only_beside_a_validator() {
+    let row = row().header("cache-control", "no-cache");
+
+    assert_eq!(row.decide(), Decision::Deny(Reason::NoValidator));
+    for validator in ["etag", "last-modified"] {
+        let row = row.header(validator, "\"1\"");
+
+        assert_eq!(row.decide(), Decision::AskEachTime, "{validator}");
+        assert_eq!(row.nothing_read().decide(), Decision::AskEachTime);
+    }
 }
 
 #[test]
@@ -112,11 +175,20 @@ fn a_handler_that_read_nothing_gets_no_policy_invented() {
 }
 
 #[test]
+fn a_handler_that_read_nothing_and_leaves_caches_to_guess_is_denied() {
+    for vague in ["public", "no-transform", "max-age=oops"] {
+        let decision = row().nothing_read().header("cache-control", vague).decide();
+
+        assert_eq!(decision, Decision::Deny(Reason::NothingRead), "{vague}");
+    }
+}
+
+#[test]
 fn a_handler_that_read_nothing_keeps_its_own_policy() {
     for policy in [
         "public, max-age=31536000, immutable",
-        "no-cache",
-        "max-age=oops",
+        "s-maxage=60",
+        "max-age=0, must-revalidate",
     ] {
         let row = row().nothing_read().header("cache-control", policy);
 
@@ -141,14 +213,14 @@ fn of_two_lifetimes_the_shorter_wins() {
         assert_eq!(decision, shared(seconds), "{policy}");
     }
     let zero = row().header("cache-control", "public, max-age=0").decide();
-    assert_eq!(zero, Decision::Deny(Reason::NoLife));
+    assert_eq!(zero, shared(0));
 }
 
 #[test]
 fn what_the_handler_said_unclearly_is_not_shared() {
     let unclear = [
-        ("cache-control", "no-cache"),
         ("cache-control", "max-age=oops"),
+        ("age", "soon"),
         ("expires", "0"),
         ("cdn-cache-control", "no-store"),
         ("surrogate-control", "private"),
@@ -235,6 +307,7 @@ fn row() -> Row {
         authorized: false,
         headers: Vec::new(),
         remaining: Some(Duration::from_secs(60)),
+        visibility: Visibility::Public,
         profile: Profile::fastly(),
     }
 }
@@ -248,6 +321,7 @@ struct Row {
     authorized: bool,
     headers: Vec<(&'static str, &'static str)>,
     remaining: Option<Duration>,
+    visibility: Visibility,
     profile: Profile,
 }
 
@@ -302,6 +376,13 @@ impl Row {
         }
     }
 
+    fn users(&self) -> Self {
+        Self {
+            visibility: Visibility::User,
+            ..self.clone()
+        }
+    }
+
     fn profile(&self, profile: Profile) -> Self {
         Self {
             profile,
@@ -312,7 +393,13 @@ impl Row {
     fn decide(&self) -> Decision {
         let request = RequestFacts::of(&self.request());
         let response = ResponseFacts::of(&self.response());
-        decide(request, &response, self.remaining, &self.profile)
+        let read = Read {
+            entities: Vec::new(),
+            tags: Vec::new(),
+            visibility: self.visibility,
+            remaining: self.remaining,
+        };
+        decide(request, &response, &read, &self.profile)
     }
 
     fn request(&self) -> Request<()> {

@@ -3,5 +3,6 @@
 mod policy;
 #[cfg(feature = "axum")]
 mod router;
+mod rules;
 mod service;
 mod support;

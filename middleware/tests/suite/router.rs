@@ -2,7 +2,7 @@
 
 use crate::support::{Shop, assert_not_shared, assert_shared};
 use axum::{Router, body::Body, extract::State, routing::get};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, header::ACCEPT_LANGUAGE};
 use tower::ServiceExt;
 use tricache_middleware::{EdgeLayer, Profile, Public};
 
@@ -18,6 +18,15 @@ async fn a_handler_marks_its_own_response() {
 async fn a_layer_marks_the_route() {
     assert_shared(&ask(Method::GET, "/by-layer").await.1, 60, "product.2");
     assert_shared(&ask(Method::HEAD, "/by-layer").await.1, 60, "product.2");
+}
+
+#[tokio::test]
+async fn a_handler_names_what_its_page_depends_on() {
+    let (_, headers) = ask(Method::GET, "/by-language").await;
+
+    assert_shared(&headers, 60, "product.4");
+    let vary: Vec<_> = headers.get_all("vary").iter().collect();
+    assert_eq!(vary, ["accept", "accept-language"]);
 }
 
 #[tokio::test]
@@ -59,6 +68,13 @@ fn app(shop: Shop) -> Router {
             get(async |State(shop): State<Shop>| read(shop, 2).await)
                 .layer(Public)
                 .put(async || "done"),
+        )
+        .route(
+            "/by-language",
+            get(async |State(shop): State<Shop>| {
+                let mark = Public.varies_on(ACCEPT_LANGUAGE);
+                (mark, [("vary", "accept")], read(shop, 4).await)
+            }),
         )
         .route(
             "/unmarked",

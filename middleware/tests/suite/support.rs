@@ -68,16 +68,6 @@ pub(crate) async fn headers_after(
     headers(EdgeLayer::new(profile), page, get()).await
 }
 
-/// What the layer wrote on the response of a route that reads nothing.
-pub(crate) async fn headers_without_reads(response: Response<()>) -> HeaderMap {
-    headers(
-        EdgeLayer::new(Profile::fastly()),
-        page(|| async {}, response),
-        get(),
-    )
-    .await
-}
-
 /// A service that does `work` and then answers `response`.
 pub(crate) fn page<F, Fut>(
     work: F,

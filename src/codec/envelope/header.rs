@@ -104,7 +104,6 @@ pub(crate) fn generation(bytes: &[u8]) -> Option<(u64, u64)> {
 }
 
 /// The check as it stands in a whole header of ours: what tells one payload from any other.
-#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) fn check_of(bytes: &[u8]) -> Option<[u8; 8]> {
     let (head, _) = split(bytes).ok()?;
     head.last_chunk().copied()

@@ -1,0 +1,107 @@
+//! What does the layer cost a request, beside the same router without it?
+//!
+//! `cargo bench -p tricache-middleware --bench edge`. A page that reads 10 resident entities and answers nothing else;
+//! both routers alternate in one run. Without the layer there is no scope, so what reads record in one counts as the layer's.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, extract::State, routing::get};
+use http::Request;
+use tower::Service;
+use tricache::{Outcome, Policy, TieredCache, Tiers};
+use tricache_middleware::{EdgeLayer, Profile, Public};
+
+const ENTITIES: u64 = 10;
+const REQUESTS: u32 = 50_000;
+const ROUNDS: usize = 9;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (tiers, products) = filled().await;
+        let mut bare = router().with_state(products.clone());
+        let mut layered = router()
+            .layer(EdgeLayer::new(Profile::varnish()))
+            .with_state(products);
+        show(&mut layered).await;
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            without.push(timed(&mut bare).await);
+            with.push(timed(&mut layered).await);
+        }
+        let (without, with) = (median(&mut without), median(&mut with));
+        println!("without µs  with µs  layer µs  ratio");
+        println!(
+            "{without:10.2}  {with:7.2}  {:8.2}  {:5.2}",
+            with - without,
+            with / without
+        );
+        tiers.shutdown(Duration::from_secs(1)).await;
+    });
+}
+
+async fn filled() -> (Tiers, TieredCache<u64, String>) {
+    let tiers = Tiers::builder("bench").build().await.unwrap();
+    let policy = Policy::ttl(Duration::from_secs(3600)).local_ttl(Duration::from_secs(3600));
+    let products = tiers.cache::<u64, String>("product", policy).unwrap();
+    for id in 0..ENTITIES {
+        let load = |_| async { Ok::<_, std::io::Error>("lamp".to_owned()) };
+        products.get_or_load(&id, load).await.unwrap();
+    }
+    // What was filled before its bucket's first heartbeat proves itself once.
+    while !all_are_local(&products).await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    (tiers, products)
+}
+
+async fn all_are_local(products: &TieredCache<u64, String>) -> bool {
+    let mut all = true;
+    for id in 0..ENTITIES {
+        let product = products.get(&id).await.unwrap().unwrap();
+        all &= product.outcome() == Outcome::LocalHit;
+    }
+    all
+}
+
+fn router() -> Router<TieredCache<u64, String>> {
+    Router::new().route("/page", get(page).layer(Public))
+}
+
+async fn page(State(products): State<TieredCache<u64, String>>) {
+    for id in 0..ENTITIES {
+        black_box(products.get(&id).await.unwrap().unwrap());
+    }
+}
+
+/// Microseconds per request.
+async fn timed(router: &mut Router) -> f64 {
+    let began = Instant::now();
+    for _ in 0..REQUESTS {
+        black_box(router.call(request()).await.unwrap());
+    }
+    began.elapsed().as_secs_f64() * 1e6 / f64::from(REQUESTS)
+}
+
+/// Shows that the layer does what is measured.
+async fn show(router: &mut Router) {
+    let response = router.call(request()).await.unwrap();
+    for (name, value) in response.headers() {
+        println!("{name}: {}", value.to_str().unwrap());
+    }
+}
+
+fn request() -> Request<Body> {
+    Request::builder().uri("/page").body(Body::empty()).unwrap()
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,277 @@
+//! The keys of a page, as one header value that the edge can take. Never cut: a key that is left out is a page that can
+//! no longer be purged.
+//!
+//! What is too long for the budget is written in fewer bytes, in this order:
+//! 1. each key as it is;
+//! 2. *shortened*: long keys as their short form;
+//! 3. *coarsened*: in the caches that save the most bytes, one key for the whole cache instead of one for each entity;
+//! 4. not at all: [`OverBudget`], and the page is not shared.
+//!
+//! Whatever the form, [`purge_keys`](crate::purge_keys) of each entity and
+//! [`purge_keys_of_tag`](crate::purge_keys_of_tag) of each tag name at least one key in the line.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
+
+use tricache::Tag;
+
+use crate::surrogate_key::{SHORT_FORM, cache_key, cache_of, short_form};
+
+/// The value of `Surrogate-Key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyLine {
+    pub(crate) text: String,
+    pub(crate) form: Form,
+}
+
+/// How far the keys had to give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Whole,
+    Shortened,
+    Coarsened,
+}
+
+/// The keys of a page are longer than its edge takes, in every form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OverBudget;
+
+/// The handler's `own` keys, then one for each of `entities` (as in `product/42`), then `tags`, spelled; each once.
+///
+/// The own keys stay as they are: only their handler knows how they are purged.
+///
+/// # Errors
+/// The line would be longer than `budget` bytes in every form, or an own key is longer than edges take.
+pub(crate) fn key_line(
+    own: &[&str],
+    entities: &[&str],
+    tags: &[&str],
+    budget: usize,
+) -> Result<KeyLine, OverBudget> {
+    if own.iter().any(|key| key.len() > LONGEST_OWN_KEY) {
+        return Err(OverBudget);
+    }
+    if let Some(text) = whole(own, entities, tags, budget) {
+        return Ok(KeyLine::new(text, Form::Whole));
+    }
+    // Asked first, so that a page with ten thousand tags costs no hashing on each request.
+    if shortest(tags) > budget + SEPARATOR {
+        return Err(OverBudget);
+    }
+    let mut keys = Keys::shortened(own, entities, tags);
+    if let Some(text) = keys.line(budget) {
+        return Ok(KeyLine::new(text, Form::Shortened));
+    }
+    keys.coarsen(budget);
+    let text = keys.line(budget).ok_or(OverBudget)?;
+    Ok(KeyLine::new(text, Form::Coarsened))
+}
+
+impl KeyLine {
+    fn new(text: String, form: Form) -> Self {
+        Self { text, form }
+    }
+}
+
+/// Every key as it is; `None` if they do not fit.
+fn whole(own: &[&str], entities: &[&str], tags: &[&str], budget: usize) -> Option<String> {
+    let mut line = Line::new(budget);
+    for key in own {
+        line.push_new(key)?;
+    }
+    // Entities differ from each other, and so do tags: what need not be looked for is not.
+    for entity in entities {
+        let key = Tag::new(entity);
+        if own.is_empty() {
+            line.push(key.as_str())?;
+        } else {
+            line.push_new(key.as_str())?;
+        }
+    }
+    for tag in tags {
+        if own.is_empty() && !may_name_an_entity(tag) {
+            line.push(tag)?;
+        } else {
+            line.push_new(tag)?;
+        }
+    }
+    Some(line.text)
+}
+
+/// Whether a tag's text may have been `product/42`.
+fn may_name_an_entity(tag: &str) -> bool {
+    tag.contains('.') || tag.starts_with("_0")
+}
+
+/// Keys in one line, as long as they fit.
+struct Line {
+    text: String,
+    budget: usize,
+}
+
+impl Line {
+    fn new(budget: usize) -> Self {
+        Self {
+            text: String::with_capacity(budget.min(512)),
+            budget,
+        }
+    }
+
+    fn push_new(&mut self, key: &str) -> Option<()> {
+        if self.text.split(' ').any(|earlier| earlier == key) {
+            return Some(());
+        }
+        self.push(key)
+    }
+
+    fn push(&mut self, key: &str) -> Option<()> {
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        self.text.push_str(key);
+        (self.text.len() <= self.budget).then_some(())
+    }
+}
+
+/// The keys of a page in their short forms.
+struct Keys<'a> {
+    own: HashSet<&'a str>,
+    in_order: Vec<&'a str>,
+    entities: Vec<EntityKey<'a>>,
+    tags: Vec<Cow<'a, str>>,
+}
+
+struct EntityKey<'a> {
+    cache: &'a str,
+    key: String,
+}
+
+impl<'a> Keys<'a> {
+    /// What the handler's own keys name already, in any form, is left out.
+    fn shortened(own: &[&'a str], entities: &[&'a str], tags: &[&'a str]) -> Self {
+        let mut keys = Self {
+            own: own.iter().copied().collect(),
+            in_order: own.to_vec(),
+            entities: Vec::with_capacity(entities.len()),
+            tags: Vec::with_capacity(tags.len()),
+        };
+        entities.iter().for_each(|entity| keys.add_entity(entity));
+        tags.iter().for_each(|tag| keys.add_tag(tag));
+        keys
+    }
+
+    fn add_entity(&mut self, entity: &'a str) {
+        let spelled = Tag::new(entity);
+        let key = shortened(spelled.as_str());
+        let cache = cache_of(entity).unwrap_or_default();
+        if !self.own.contains(spelled.as_str()) && !self.own.contains(&*key) {
+            let key = key.into_owned();
+            self.entities.push(EntityKey { cache, key });
+        }
+    }
+
+    fn add_tag(&mut self, tag: &'a str) {
+        let key = shortened(tag);
+        if !self.own.contains(tag) && !self.own.contains(&*key) {
+            self.tags.push(key);
+        }
+    }
+
+    /// Replaces the entities of as few caches as will do by one key each.
+    fn coarsen(&mut self, budget: usize) {
+        let mut excess = self.length().saturating_sub(budget);
+        let mut coarse: BTreeMap<&str, String> = BTreeMap::new();
+        for saving in self.savings() {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(saving.bytes);
+            coarse.insert(saving.cache, saving.key);
+        }
+        for entity in &mut self.entities {
+            if let Some(key) = coarse.get(entity.cache) {
+                entity.key.clone_from(key);
+            }
+        }
+    }
+
+    /// What each cache would save, the most first; caches that would save nothing are left out.
+    fn savings(&self) -> Vec<Saving<'a>> {
+        let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
+        for entity in self
+            .entities
+            .iter()
+            .filter(|entity| !entity.cache.is_empty())
+        {
+            *bytes.entry(entity.cache).or_default() += entity.key.len() + SEPARATOR;
+        }
+        let mut savings: Vec<_> = bytes
+            .into_iter()
+            .filter_map(|(cache, bytes)| Saving::of(cache, bytes))
+            .collect();
+        savings.sort_by_key(|saving| std::cmp::Reverse(saving.bytes));
+        savings
+    }
+
+    fn length(&self) -> usize {
+        let with_separators: usize = self.each().map(|key| key.len() + SEPARATOR).sum();
+        with_separators.saturating_sub(SEPARATOR)
+    }
+
+    /// Each key once; `None` if they do not fit.
+    fn line(&self, budget: usize) -> Option<String> {
+        let mut seen = HashSet::new();
+        let mut line = Line::new(budget);
+        for key in self.each().filter(|key| seen.insert(*key)) {
+            line.push(key)?;
+        }
+        Some(line.text)
+    }
+
+    fn each(&self) -> impl Iterator<Item = &str> {
+        let entities = self.entities.iter().map(|entity| entity.key.as_str());
+        let tags = self.tags.iter().map(Cow::as_ref);
+        self.in_order.iter().copied().chain(entities).chain(tags)
+    }
+}
+
+/// What one key for a whole cache saves, in bytes.
+struct Saving<'a> {
+    cache: &'a str,
+    key: String,
+    bytes: usize,
+}
+
+impl<'a> Saving<'a> {
+    fn of(cache: &'a str, bytes: usize) -> Option<Self> {
+        let key = cache_key(cache);
+        let bytes = bytes.checked_sub(key.len() + SEPARATOR)?;
+        (bytes > 0).then_some(Self { cache, key, bytes })
+    }
+}
+
+/// The shorter of a key and its short form.
+fn shortened(key: &str) -> Cow<'_, str> {
+    if key.len() > SHORT_FORM {
+        Cow::Owned(short_form(key))
+    } else {
+        Cow::Borrowed(key)
+    }
+}
+
+/// How many bytes these keys take at least, each with a separator.
+fn shortest(keys: &[&str]) -> usize {
+    keys.iter()
+        .map(|key| key.len().min(SHORT_FORM) + SEPARATOR)
+        .sum()
+}
+
+const SEPARATOR: usize = 1;
+
+/// Fastly drops a key of more than 1,024 bytes, and every key that stands behind it.
+const LONGEST_OWN_KEY: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! The way of a miss: who leads the key's load in this process, how far the leader gets without a loader, and whose
+//! answer a follower may take.
+
+use super::core::{Asked, Core};
+use crate::{
+    cached::Found,
+    error::{BoxError, Error},
+    load::{
+        Acquired, Flight, Grant, Joinable, Loaded, Permit, Role, Started, acquire, give_back,
+        loader, panic_message, run, waits_for,
+    },
+    model::Address,
+    observe::Decision,
+    remote::{Discard, RemoteError},
+    tags::Standing,
+};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+/// How far a leader gets without its loader.
+enum Prepared<V> {
+    Hit(Found<V>),
+    Load(Grant),
+    /// Another load of this process holds the lease, and waits for this one.
+    Circular,
+}
+
+/// What came of waiting for somebody else's load.
+pub(super) enum Followed<V> {
+    Answered(Result<Found<V>, Error>),
+    /// It began before a tag of its answer, or a value in it, was invalidated, and this call perhaps after that.
+    Outdated,
+    /// Its leader was dropped before it could load. Somebody else leads now, perhaps this caller.
+    Abandoned,
+}
+
+impl<V: Send + Sync + 'static> Core<V> {
+    /// Leads a flight of the key or follows one, until there is an answer.
+    pub(super) async fn fly<F, Fut, R, E>(&self, at: &Address, load: F) -> Result<Found<V>, Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let mut outdated = 0;
+        loop {
+            let now = self.started();
+            match self.join(at, now, outdated) {
+                Role::Lead(permit) => return self.lead(at, permit, load).await,
+                Role::Follow(flight) => match self.follow(at, &flight, now).await {
+                    Followed::Answered(answer) => return answer,
+                    Followed::Outdated => outdated += 1,
+                    Followed::Abandoned => {}
+                },
+            }
+        }
+    }
+
+    /// Waits for somebody else's load, which was joined at `joined`.
+    pub(super) async fn follow(
+        &self,
+        at: &Address,
+        flight: &Flight<V>,
+        joined: Started,
+    ) -> Followed<V> {
+        let Ok(_waiting) = waits_for(&self.engine.circles, flight.number()) else {
+            return Followed::Answered(Err(self.circular(at)));
+        };
+        self.shelf.observer.note(Decision::FlightJoined);
+        match flight.answer().await {
+            Some(answer) if self.may_share(flight, joined, &answer) => {
+                Followed::Answered(self.shared(at, answer))
+            }
+            Some(_) => Followed::Outdated,
+            None => Followed::Abandoned,
+        }
+    }
+
+    /// Follows whoever loads the key already, unless tags are bumped faster than it loads.
+    pub(super) fn join(&self, at: &Address, now: Started, outdated: u32) -> Role<V> {
+        if outdated > FOLLOWED {
+            self.shelf.observer.note(Decision::LoadedAlone);
+            return self.flights.alone(&at.key, at.id.bucket, now);
+        }
+        let joinable = self.joinable(at, now.at);
+        self.flights.join(&at.key, at.id.bucket, now, joinable)
+    }
+
+    /// Whether a flight's answer holds all that this process had been told when the caller joined.
+    ///
+    /// The flight's key was not invalidated since, or it would have been detached. Of tags it is known only now which it
+    /// carries, and of other values only now which it shows.
+    fn may_share(
+        &self,
+        flight: &Flight<V>,
+        joined: Started,
+        answer: &Result<Found<V>, Error>,
+    ) -> bool {
+        if !self.engine.protections.stale_fill {
+            return true;
+        }
+        let told_nothing = flight.told() == joined.told;
+        match answer {
+            Ok(_) if flight.is_outdated() => false,
+            Ok(found) => told_nothing || self.shelf.standing(&found.entry) == Standing::Current,
+            // An error is about this moment, not about data.
+            Err(_) => true,
+        }
+    }
+
+    async fn lead<F, Fut, R, E>(
+        &self,
+        at: &Address,
+        permit: Permit<V>,
+        load: F,
+    ) -> Result<Found<V>, Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let flight = Arc::clone(permit.flight());
+        let _waiting =
+            waits_for(&self.engine.circles, flight.number()).map_err(|()| self.circular(at))?;
+        let grant = match self.prepare(at, &permit).await {
+            Prepared::Hit(hit) => {
+                permit.complete(Ok(hit.clone()));
+                return Ok(hit);
+            }
+            Prepared::Load(grant) => grant,
+            Prepared::Circular => {
+                let error = self.circular(at);
+                permit.complete(Err(error.clone()));
+                return Err(error);
+            }
+        };
+        let load = match catch_unwind(AssertUnwindSafe(load)) {
+            Ok(load) => loader(load),
+            Err(panic) => {
+                let error = Error::panicked(panic_message(&*panic));
+                give_back(&self.shelf, at, &grant).await;
+                permit.complete(Err(error.clone()));
+                return Err(error);
+            }
+        };
+        // From here on nothing that the caller does stops the load.
+        tokio::spawn(run(
+            Arc::clone(&self.shelf),
+            at.clone(),
+            permit,
+            grant,
+            load,
+        ));
+        match flight.answer().await {
+            Some(answer) => self.shared(at, answer),
+            // The load's task was aborted: the runtime is shutting down.
+            None => Err(Error::closed()),
+        }
+    }
+
+    /// Everything before the loader: this process again, Redis, the lease.
+    async fn prepare(&self, at: &Address, permit: &Permit<V>) -> Prepared<V> {
+        let known = self.look(at);
+        let ticket = known.ticket;
+        if let Some(hit) = self.serve_known(at, &known) {
+            return Prepared::Hit(hit);
+        }
+        if self.engine.journal().holds(at.id) {
+            return Prepared::Load(Grant::Alone(ticket));
+        }
+        let prepared = match self.ask(at, known.held, ticket).await {
+            Ok(Asked::Hit(hit)) => return Prepared::Hit(hit),
+            Ok(Asked::Miss(discard)) => self.lease(at, permit, discard).await,
+            Err(error) => Err(error),
+        };
+        prepared.unwrap_or_else(|error| match self.without_remote(at, &error) {
+            Some(hit) => Prepared::Hit(hit),
+            None => Prepared::Load(Grant::Alone(ticket)),
+        })
+    }
+
+    async fn lease(
+        &self,
+        at: &Address,
+        permit: &Permit<V>,
+        discard: Discard,
+    ) -> Result<Prepared<V>, RemoteError> {
+        let ticket = || self.believed(at);
+        let seen = |head: &_| self.engine.seen(at.id.bucket, Some(*head));
+        let live = || self.hears_of_tags(self.shelf.now());
+        Ok(
+            match acquire(&self.shelf, at, discard, permit, ticket, seen, live).await? {
+                Acquired::Value(entry, ticket) => Prepared::Hit(self.take(at, entry, ticket)),
+                Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased)),
+                Acquired::Circular => Prepared::Circular,
+            },
+        )
+    }
+
+    pub(super) fn started(&self) -> Started {
+        Started {
+            at: self.shelf.now(),
+            told: self.shelf.tags.generation(),
+        }
+    }
+
+    fn joinable(&self, at: &Address, now: u64) -> Joinable {
+        let live = self.engine.proofs.read(at.id.bucket).is_live(now) && self.hears_of_tags(now);
+        Joinable {
+            live,
+            since: now.saturating_sub(self.engine.proofs.horizon()),
+        }
+    }
+
+    pub(super) fn circular(&self, at: &Address) -> Error {
+        Error::circular(format!(
+            "a load asked for {}, whose load waits for it",
+            at.name()
+        ))
+    }
+}
+
+/// Flights that a call follows although a tag made their answers old, before it loads by itself.
+const FOLLOWED: u32 = 2;

@@ -1,0 +1,260 @@
+//! What a batch misses, on its way to a load: its own, or another's.
+//!
+//! Each miss is led or followed like a single one. What it leads a batch loads at once, in a task; only then it waits,
+//! for its own load and for what others load: so two batches never wait for each other, whatever the order of their
+//! keys.
+
+use super::{
+    batch::BatchContext,
+    core::Core,
+    fly::Followed,
+    many::{Miss, Results},
+};
+use crate::{
+    cached::Found,
+    error::{BoxError, Error},
+    load::{
+        Acquired, Grant, Led, Loaded, Meaning, Permit, Role, Seeker, Waiters, ask_many,
+        load_number, panic_message, run_many, waits_for,
+    },
+    model::{Address, CacheKey},
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use std::{
+    future::Future,
+    mem::take,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+use tokio::{select, task::JoinError};
+
+/// The misses of one call on their way to a load, one's own or another's.
+pub(super) struct Loading<'a, K, V> {
+    core: &'a Core<V>,
+    results: Results<K, V>,
+    misses: Vec<Miss>,
+    /// Led by this call; Redis is to be asked who loads them.
+    seekers: Vec<Seeker<'a, V>>,
+    /// Loaded by other nodes.
+    waiters: Waiters<'a, V>,
+    /// To be loaded by this call.
+    ready: Vec<Led<V>>,
+    /// Loaded in this process, by this call or by others.
+    flying: FuturesUnordered<BoxFuture<'a, Event<V>>>,
+}
+
+enum Event<V> {
+    /// Another's load has ended.
+    Answered(usize, Result<Found<V>, Error>),
+    /// Another's load was never begun, or is too old for this call.
+    Abandoned(Miss),
+    /// A load of this call has ended.
+    Landed(Vec<(usize, Address, Result<Found<V>, Error>)>),
+    /// Its task did not end by itself.
+    Lost(Vec<usize>, Error),
+}
+
+impl<'a, K, V> Loading<'a, K, V>
+where
+    K: CacheKey + Clone + Send + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(super) fn new(core: &'a Core<V>, results: Results<K, V>, misses: Vec<Miss>) -> Self {
+        Self {
+            core,
+            results,
+            misses,
+            seekers: Vec::new(),
+            waiters: Waiters::new(),
+            ready: Vec::new(),
+            flying: FuturesUnordered::new(),
+        }
+    }
+
+    /// Whatever is ready is loaded before anything is waited for: between the two nothing can drop this call.
+    pub(super) async fn run<F, Fut, I, R, E>(mut self, mut load: F) -> Results<K, V>
+    where
+        F: FnMut(BatchContext<K>) -> Fut,
+        Fut: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = (K, R)> + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        loop {
+            self.join();
+            self.seek().await;
+            self.load(&mut load);
+            if !self.wait().await {
+                return self.results;
+            }
+        }
+    }
+
+    /// Leads what nobody loads in this process, and follows the rest.
+    fn join(&mut self) {
+        for miss in take(&mut self.misses) {
+            let now = self.core.started();
+            match self.core.join(&miss.at, now, miss.outdated) {
+                Role::Lead(permit) => self.lead(miss, permit),
+                Role::Follow(flight) => {
+                    let core = self.core;
+                    let followed = async move {
+                        match core.follow(&miss.at, &flight, now).await {
+                            Followed::Answered(answer) => Event::Answered(miss.index, answer),
+                            Followed::Outdated => Event::Abandoned(Miss {
+                                outdated: miss.outdated + 1,
+                                ..miss
+                            }),
+                            Followed::Abandoned => Event::Abandoned(miss),
+                        }
+                    };
+                    self.flying.push(followed.boxed());
+                }
+            }
+        }
+    }
+
+    /// This process again: somebody may have put the value since it was missed.
+    fn lead(&mut self, miss: Miss, permit: Permit<V>) {
+        let Miss {
+            index, at, discard, ..
+        } = miss;
+        let known = self.core.look(&at);
+        if let Some(hit) = self.core.serve_known(&at, &known) {
+            permit.complete(Ok(hit.clone()));
+            self.results.found[index] = Some(Ok(hit));
+            return;
+        }
+        let Ok(caller) = waits_for(&self.core.engine.circles, permit.flight().number()) else {
+            let error = self.core.circular(&at);
+            permit.complete(Err(error.clone()));
+            self.results.found[index] = Some(Err(error));
+            return;
+        };
+        let pending = self.core.engine.journal().holds(at.id);
+        let seeker = Seeker::new(index, at, permit, known.ticket, discard, caller);
+        if pending {
+            self.ready.push(seeker.alone());
+        } else {
+            self.seekers.push(seeker);
+        }
+    }
+
+    /// Asks Redis who loads what this call leads.
+    async fn seek(&mut self) {
+        let seekers = take(&mut self.seekers);
+        if seekers.is_empty() {
+            return;
+        }
+        let core = self.core;
+        let ticket = |at: &Address| core.believed(at);
+        let seen = |at: &Address, head: &_| core.engine.seen(at.id.bucket, Some(*head));
+        let live = || core.hears_of_tags(core.shelf.now());
+        for (seeker, answer) in ask_many(&core.shelf, seekers, ticket, seen, live).await {
+            match answer {
+                Ok(Meaning::Acquired(Acquired::Load(leased))) => {
+                    self.ready.push(seeker.granted(Grant::Leased(leased)));
+                }
+                Ok(Meaning::Acquired(Acquired::Value(entry, ticket))) => {
+                    let hit = core.take(&seeker.at, entry, ticket);
+                    self.end(seeker, Ok(hit));
+                }
+                Ok(Meaning::Acquired(Acquired::Circular)) => {
+                    let error = core.circular(&seeker.at);
+                    self.end(seeker, Err(error));
+                }
+                Ok(Meaning::Again) => self.seekers.push(seeker),
+                Ok(Meaning::Follow(holder)) => self.waiters.add(seeker, holder),
+                Err(error) => match core.without_remote(&seeker.at, &error) {
+                    Some(hit) => self.end(seeker, Ok(hit)),
+                    None => self.ready.push(seeker.alone()),
+                },
+            }
+        }
+    }
+
+    fn end(&mut self, seeker: Seeker<'a, V>, answer: Result<Found<V>, Error>) {
+        self.results.found[seeker.index] = Some(answer.clone());
+        seeker.complete(answer);
+    }
+
+    /// One call of the loader for all that is ready. From here on nothing that the caller does stops it.
+    fn load<F, Fut, I, R, E>(&mut self, load: &mut F)
+    where
+        F: FnMut(BatchContext<K>) -> Fut,
+        Fut: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = (K, R)> + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let mut led = take(&mut self.ready);
+        if led.is_empty() {
+            return;
+        }
+        led.sort_unstable_by_key(|led| led.index);
+        let indices: Vec<_> = led.iter().map(|led| led.index).collect();
+        let keys = indices
+            .iter()
+            .map(|index| self.results.keys[*index].clone());
+        let context = BatchContext::new(keys.collect());
+        // On the heap: a nested load would put all of it on the stack, several times.
+        let loader = catch_unwind(AssertUnwindSafe(|| Box::pin(load(context))))
+            .map_err(|panic| Error::panicked(panic_message(&*panic)));
+        let number = load_number();
+        // It closes no circle, since nobody knows the load yet.
+        let waiting = waits_for(&self.core.engine.circles, number);
+        let task = tokio::spawn(run_many(Arc::clone(&self.core.shelf), number, led, loader));
+        let landed = async move {
+            let _waiting = waiting;
+            match task.await {
+                Ok(landed) => Event::Landed(landed),
+                Err(error) => Event::Lost(indices, lost(error)),
+            }
+        };
+        self.flying.push(landed.boxed());
+    }
+
+    /// Waits for the next thing to happen, and takes what has happened with it. `false`: nothing will.
+    async fn wait(&mut self) -> bool {
+        if !self.seekers.is_empty() {
+            return true;
+        }
+        if self.flying.is_empty() && self.waiters.is_empty() {
+            return false;
+        }
+        select! {
+            Some(event) = self.flying.next() => self.note(event),
+            woken = self.waiters.next() => self.seekers.extend(woken),
+        }
+        while let Some(Some(event)) = self.flying.next().now_or_never() {
+            self.note(event);
+        }
+        true
+    }
+
+    fn note(&mut self, event: Event<V>) {
+        let found = &mut self.results.found;
+        match event {
+            Event::Answered(index, answer) => found[index] = Some(answer),
+            Event::Abandoned(miss) => self.misses.push(miss),
+            Event::Landed(landed) => {
+                for (index, at, answer) in landed {
+                    found[index] = Some(self.core.shared(&at, answer));
+                }
+            }
+            Event::Lost(indices, error) => {
+                for index in indices {
+                    found[index] = Some(Err(self.core.failed(error.clone())));
+                }
+            }
+        }
+    }
+}
+
+/// Why a task did not end by itself: what is the user's is caught inside, so the runtime is shutting down.
+fn lost(error: JoinError) -> Error {
+    match error.try_into_panic() {
+        Ok(panic) => Error::panicked(panic_message(&*panic)),
+        Err(_) => Error::closed(),
+    }
+}

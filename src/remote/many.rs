@@ -1,0 +1,418 @@
+//! The protocol's operations for many entities at once: one round trip for as many as one call may carry.
+//!
+//! What concerns 100,000 entities goes in pieces, one after the other, so that Redis serves others in between; each
+//! piece may take as long as a large value. An entity's refusal is its own: the others of its piece are answered.
+
+use super::{
+    Bump, Bumped, Fill, Filled, LARGE, Open, Opened, RedisRemote, Remote, RemoteError, Snapshot,
+    connection::Class,
+    layout::Name,
+    reader,
+    scripts::{self, Script},
+    store, wire,
+};
+use crate::model::{Address, Head};
+use redis::{Cmd, Pipeline, Value};
+use std::{collections::HashMap, time::Duration};
+
+/// What a read of many wants of one entity: its version, and the value unless only that is in doubt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) at: &'a Address,
+    pub(crate) value: bool,
+}
+
+type Answers<T> = Vec<Result<T, RemoteError>>;
+
+/// As for one entity each; the answers stand in the order of the questions.
+impl Remote {
+    /// Heads, pointers and values; the head of a bucket is asked for once. `large`: the values are known to be big.
+    pub(crate) async fn read_many(&self, asks: &[Ask<'_>], large: bool) -> Answers<Snapshot> {
+        let mut answers = Vec::with_capacity(asks.len());
+        match self {
+            Self::Redis(redis) => {
+                for piece in asks.chunks(if large { LARGE_READS } else { READS }) {
+                    answers.extend(redis.read_many(piece, large).await);
+                }
+            }
+            Self::Memory(memory) => {
+                for ask in asks {
+                    answers.push(match ask.value {
+                        true => memory.read(ask.at).await,
+                        false => memory.check(ask.at).await,
+                    });
+                }
+            }
+        }
+        answers
+    }
+
+    /// Asks for as many leases as travel in one round trip: at most [`CALLS`], so that none is taken for an answer that
+    /// comes too late.
+    pub(crate) async fn open_many(&self, opens: &[(&Address, Open)]) -> Answers<Opened> {
+        match self {
+            Self::Redis(redis) => redis.open_many(opens).await,
+            Self::Memory(memory) => {
+                let mut answers = Vec::with_capacity(opens.len());
+                for (at, open) in opens {
+                    answers.push(memory.open(at, *open).await);
+                }
+                answers
+            }
+        }
+    }
+
+    pub(crate) async fn fill_many(&self, fills: Vec<(&Address, Fill)>) -> Answers<Filled> {
+        let mut answers = Vec::with_capacity(fills.len());
+        match self {
+            Self::Redis(redis) => {
+                for piece in pieces(&fills) {
+                    answers.extend(redis.fill_many(piece).await);
+                }
+            }
+            Self::Memory(memory) => {
+                for (at, fill) in fills {
+                    answers.push(memory.fill(at, fill).await);
+                }
+            }
+        }
+        answers
+    }
+
+    /// Gives leases back, each by its token.
+    pub(crate) async fn release_many(&self, leases: &[(&Address, u64)]) -> Answers<()> {
+        let mut answers = Vec::with_capacity(leases.len());
+        match self {
+            Self::Redis(redis) => {
+                for piece in leases.chunks(CALLS) {
+                    answers.extend(redis.release_many(piece).await);
+                }
+            }
+            Self::Memory(memory) => {
+                for (at, token) in leases {
+                    answers.push(memory.release(at, *token).await);
+                }
+            }
+        }
+        answers
+    }
+
+    /// Keeps leases for another while, each by its token.
+    pub(crate) async fn renew_many(
+        &self,
+        leases: &[(&Address, u64)],
+        lease: Duration,
+    ) -> Answers<()> {
+        let mut answers = Vec::with_capacity(leases.len());
+        match self {
+            Self::Redis(redis) => {
+                for piece in leases.chunks(CALLS) {
+                    answers.extend(redis.renew_many(piece, lease).await);
+                }
+            }
+            Self::Memory(memory) => {
+                for (at, token) in leases {
+                    answers.push(memory.renew(at, *token, lease).await);
+                }
+            }
+        }
+        answers
+    }
+
+    /// Bumps as many entities as travel in one round trip: at most [`BUMPS`], so that each is told of soon.
+    pub(crate) async fn bump_many(&self, at: &[&Address], bump: Bump) -> Answers<Bumped> {
+        match self {
+            Self::Redis(redis) => redis.bump_many(at, bump).await,
+            Self::Memory(memory) => {
+                let mut answers = Vec::with_capacity(at.len());
+                for at in at {
+                    answers.push(memory.bump(at, bump).await);
+                }
+                answers
+            }
+        }
+    }
+}
+
+impl RedisRemote {
+    async fn read_many(&self, asks: &[Ask<'_>], large: bool) -> Answers<Snapshot> {
+        let class = if large || asks.len() > SMALL_READS {
+            Class::Large
+        } else {
+            Class::Small
+        };
+        let (command, buckets) = self.mget(asks);
+        let reply = self.connections.send_long(class, &command).await;
+        let whole = buckets.len() + asks.iter().map(names_of).sum::<usize>();
+        match reply.and_then(reader::values) {
+            Ok(values) if values.len() == whole => snapshots(asks, &buckets, values),
+            Ok(_) => of_all(
+                asks.len(),
+                &RemoteError::Nonsense("the length of an answer"),
+            ),
+            Err(error) => of_all(asks.len(), &error),
+        }
+    }
+
+    /// The controls of the buckets, then what each entity's question names.
+    fn mget(&self, asks: &[Ask<'_>]) -> (Cmd, Vec<u16>) {
+        let mut buckets: Vec<u16> = asks.iter().map(|ask| ask.at.id.bucket).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        let names = 1 + buckets.len() + asks.len() * 2;
+        let mut command = Cmd::with_capacity(names, names * NAME_BYTES);
+        command.arg("MGET");
+        for bucket in &buckets {
+            command.arg(&*self.layout.control(*bucket));
+        }
+        for ask in asks {
+            command.arg(&*self.layout.pointer(ask.at));
+            if ask.value {
+                command.arg(&*self.layout.value(ask.at));
+            }
+        }
+        (command, buckets)
+    }
+
+    async fn open_many(&self, opens: &[(&Address, Open)]) -> Answers<Opened> {
+        let calls = opens.iter().map(|(at, open)| {
+            let arguments = move |command: &mut Cmd| store::open_arguments(command, open);
+            (self.keys(at), arguments)
+        });
+        let replies = self.run_all(Class::Small, &self.scripts.open, calls).await;
+        let opened = |reply: Result<_, _>| reply.and_then(store::opened);
+        replies.into_iter().map(opened).collect()
+    }
+
+    async fn fill_many(&self, fills: &[(&Address, Fill)]) -> Answers<Filled> {
+        let class = if fills.iter().map(bytes_of).sum::<usize>() > LARGE {
+            Class::Large
+        } else {
+            Class::Small
+        };
+        let calls = fills.iter().map(|(at, fill)| {
+            let arguments = move |command: &mut Cmd| store::fill_arguments(command, at, fill);
+            (self.keys(at), arguments)
+        });
+        let replies = self.run_all(class, &self.scripts.fill, calls).await;
+        let filled = |reply: Result<_, _>| reply.and_then(|reply| store::filled(&reply));
+        replies.into_iter().map(filled).collect()
+    }
+
+    async fn release_many(&self, leases: &[(&Address, u64)]) -> Answers<()> {
+        let calls = leases.iter().map(|(at, token)| {
+            let arguments = move |command: &mut Cmd| store::release_arguments(command, at, *token);
+            (self.keys(at), arguments)
+        });
+        let replies = self.run_all(Class::Small, &self.scripts.fill, calls).await;
+        replies.into_iter().map(|reply| reply.map(drop)).collect()
+    }
+
+    async fn renew_many(&self, leases: &[(&Address, u64)], lease: Duration) -> Answers<()> {
+        let calls = leases.iter().map(|(at, token)| {
+            let arguments = move |command: &mut Cmd| store::renew_arguments(command, *token, lease);
+            ([self.layout.lease(at)], arguments)
+        });
+        let replies = self.run_all(Class::Small, &self.scripts.renew, calls).await;
+        replies.into_iter().map(|reply| reply.map(drop)).collect()
+    }
+
+    async fn bump_many(&self, at: &[&Address], bump: Bump) -> Answers<Bumped> {
+        let calls = at.iter().map(|at| {
+            let arguments = move |command: &mut Cmd| store::bump_arguments(command, at, bump);
+            (self.bump_keys(at), arguments)
+        });
+        let replies = self.run_all(Class::Small, &self.scripts.bump, calls).await;
+        let bumped = |(at, reply): (&&Address, Result<_, _>)| {
+            reply.and_then(|reply| store::bumped(at.id.bucket, reply))
+        };
+        at.iter().zip(replies).map(bumped).collect()
+    }
+
+    /// One script for many entities, as one pipeline.
+    async fn run_all<const N: usize, F: Fn(&mut Cmd)>(
+        &self,
+        class: Class,
+        script: &Script,
+        calls: impl ExactSizeIterator<Item = ([Name; N], F)> + Clone,
+    ) -> Answers<Value> {
+        let commands = calls
+            .clone()
+            .map(|(keys, arguments)| filled_in(script.call(&keys), arguments));
+        let mut replies = self.send_all(class, commands).await;
+        let unknown: Vec<_> = (0..replies.len())
+            .filter(|index| is_unknown(&replies[*index]))
+            .collect();
+        if unknown.is_empty() {
+            return replies;
+        }
+        // The first one teaches the server the script; the others find it there.
+        let mut is_first = true;
+        let chosen = calls
+            .enumerate()
+            .filter(|(index, _)| unknown.contains(index));
+        let again: Vec<_> = chosen
+            .map(|(_, (keys, arguments))| {
+                let source = std::mem::take(&mut is_first);
+                let command = if source {
+                    script.call_with_source(&keys)
+                } else {
+                    script.call(&keys)
+                };
+                filled_in(command, arguments)
+            })
+            .collect();
+        let answers = self.send_all(class, again.into_iter()).await;
+        for (index, answer) in unknown.into_iter().zip(answers) {
+            replies[index] = answer;
+        }
+        replies
+    }
+
+    async fn send_all(
+        &self,
+        class: Class,
+        commands: impl ExactSizeIterator<Item = Cmd>,
+    ) -> Answers<Value> {
+        let count = commands.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let mut pipeline = Pipeline::with_capacity(count);
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        match self.connections.send_all(class, &pipeline).await {
+            Ok(replies) if replies.len() == count => replies,
+            Ok(_) => of_all(count, &RemoteError::Nonsense("the number of answers")),
+            Err(error) => of_all(count, &error),
+        }
+    }
+}
+
+fn filled_in(mut command: Cmd, arguments: impl Fn(&mut Cmd)) -> Cmd {
+    arguments(&mut command);
+    command
+}
+
+fn is_unknown(reply: &Result<Value, RemoteError>) -> bool {
+    matches!(reply, Err(RemoteError::Failed(error)) if scripts::is_unknown(error))
+}
+
+fn names_of(ask: &Ask<'_>) -> usize {
+    1 + usize::from(ask.value)
+}
+
+/// The snapshots in a reply that has as many values as names were sent.
+fn snapshots(asks: &[Ask<'_>], buckets: &[u16], values: Vec<Value>) -> Answers<Snapshot> {
+    let mut values = values.into_iter().map(|value| match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    });
+    let heads: HashMap<u16, Option<Head>> = buckets
+        .iter()
+        .zip(values.by_ref())
+        .map(|(bucket, text)| (*bucket, text.as_deref().and_then(wire::head)))
+        .collect();
+    let snapshot = |ask: &Ask<'_>| {
+        let head = heads.get(&ask.at.id.bucket).copied().flatten();
+        let pointer = values.next().flatten().as_deref().and_then(wire::pointer);
+        let value = if ask.value {
+            values.next().flatten()
+        } else {
+            None
+        };
+        Ok(Snapshot {
+            head,
+            pointer,
+            value,
+        })
+    };
+    asks.iter().map(snapshot).collect()
+}
+
+/// As many fills as a pipeline carries: so many, and so many bytes; at least one.
+fn pieces<'a, 'b>(
+    fills: &'b [(&'a Address, Fill)],
+) -> impl Iterator<Item = &'b [(&'a Address, Fill)]> {
+    let mut rest = fills;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |fill: &&(&Address, Fill)| {
+            bytes += bytes_of(fill);
+            bytes <= FILL_BYTES
+        };
+        let count = rest.iter().take(CALLS).take_while(fits).count();
+        let (piece, left) = rest.split_at(count.max(1).min(rest.len()));
+        rest = left;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn bytes_of((_, fill): &(&Address, Fill)) -> usize {
+    fill.payload.len()
+}
+
+fn of_all<T>(count: usize, error: &RemoteError) -> Answers<T> {
+    (0..count).map(|_| Err(error.clone())).collect()
+}
+
+/// Entities of one `MGET`.
+const READS: usize = 1000;
+/// The same where values are known to be big.
+const LARGE_READS: usize = 32;
+/// Beyond this many, an answer is likely to be as long as a large value, and travels as one.
+const SMALL_READS: usize = 256;
+/// Scripts of one pipeline: about a millisecond of the server's time.
+pub(crate) const CALLS: usize = 128;
+/// Bumps of one pipeline: the first is acknowledged with the last.
+pub(crate) const BUMPS: usize = 64;
+/// Bytes of the values of one pipeline.
+const FILL_BYTES: usize = 1 << 20;
+/// What the name of a record usually takes.
+const NAME_BYTES: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CacheName, Epoch, Generation, RenderedKey, Version};
+    use std::sync::Arc;
+
+    #[test]
+    fn fills_travel_in_pieces_of_a_megabyte_and_a_bigger_one_alone() {
+        let cache = Arc::new(CacheName::new("c").unwrap());
+        let at = Address::new(&cache, RenderedKey::new(&1_u64, cache.seed), 0, 64);
+        let sizes = [FILL_BYTES / 2, FILL_BYTES / 2, 1, 2 * FILL_BYTES, 1];
+        let fills: Vec<_> = sizes.iter().map(|size| (&at, fill(*size))).collect();
+
+        let lengths: Vec<_> = pieces(&fills).map(<[_]>::len).collect();
+
+        assert_eq!(lengths, [2, 1, 1, 1]);
+    }
+
+    #[test]
+    fn many_small_fills_travel_in_pieces_of_so_many() {
+        let cache = Arc::new(CacheName::new("c").unwrap());
+        let at = Address::new(&cache, RenderedKey::new(&1_u64, cache.seed), 0, 64);
+        let fills: Vec<_> = (0..CALLS + 1).map(|_| (&at, fill(1))).collect();
+
+        let lengths: Vec<_> = pieces(&fills).map(<[_]>::len).collect();
+
+        assert_eq!(lengths, [CALLS, 1]);
+        assert_eq!(pieces(&[]).count(), 0);
+    }
+
+    fn fill(bytes: usize) -> Fill {
+        Fill {
+            generation: Generation {
+                epoch: Epoch(1),
+                version: Version(1),
+            },
+            token: 0,
+            deadline: 0,
+            pointer_ttl: 0,
+            payload: vec![0; bytes],
+            store: None,
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What a batch sends to Redis: one command for all reads, one pipeline for all scripts.
+
+use super::table::{Table, found, held_many, pairs, read_many, spawn_many};
+use crate::nodes::{Node, Remote};
+use crate::reads::{QUIET, ends, read};
+use std::{collections::HashSet, time::Duration};
+use tricache::{Outcome, Policy, Tiers};
+use tricache_test_support::{CountingStore, LIMIT, Proxy, eventually};
+
+#[tokio::test]
+async fn a_batch_of_redis_hits_is_one_command() {
+    let wire = Wire::new().await;
+    let (table, keys) = (Table::default(), (0..100).collect::<Vec<u64>>());
+    let buckets = wire.buckets(&keys).await;
+    read_many(&wire.remote.node().await.cache, &table, &keys).await;
+    let node = wire.node().await;
+    let (sent, looked_up) = (wire.commands(), wire.lookups());
+
+    let batch = read_many(&node.cache, &table, &keys).await;
+
+    assert!(
+        batch
+            .iter()
+            .all(|(_, hit)| hit.unwrap().outcome() == Outcome::RemoteHit)
+    );
+    assert_eq!(wire.commands() - sent, 1);
+    // The control record of each bucket once, then pointer and value of each key.
+    assert_eq!(wire.lookups() - looked_up, buckets + 200);
+    let again = read_many(&node.cache, &table, &keys).await;
+    assert!(
+        again
+            .iter()
+            .all(|(_, hit)| hit.unwrap().outcome() == Outcome::LocalHit)
+    );
+    assert_eq!(wire.commands() - sent, 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_does_not_load_is_one_command_too() {
+    let wire = Wire::new().await;
+    let node = wire.node().await;
+    let sent = wire.commands();
+
+    assert!(
+        ends(node.cache.get_many(&[1, 2, 3]))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    assert_eq!(wire.commands() - sent, 1);
+}
+
+#[tokio::test]
+async fn a_batch_of_nothing_sends_nothing() {
+    let wire = Wire::new().await;
+    let node = wire.node().await;
+    let sent = wire.commands();
+
+    read_many(&node.cache, &Table::default(), &[]).await;
+    ends(node.cache.get_many::<u64>(&[])).await.unwrap();
+    let receipt = ends(node.cache.invalidate_many::<u64>(&[])).await.unwrap();
+
+    assert!(receipt.stamps().is_empty());
+    assert_eq!(wire.commands(), sent);
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_costs_a_pointer_each_and_no_value() {
+    let wire = Wire::new().await;
+    let keys: Vec<_> = (0..100).collect();
+    let buckets = wire.buckets(&keys[..99]).await;
+    // A local TTL of a moment: whatever is held here is in doubt.
+    let tiers = wire.builder().build().await.unwrap();
+    let policy = Policy::ttl(Duration::from_secs(600)).local_ttl(Duration::from_millis(1));
+    let cache = tiers.cache::<u64, u64>("number", policy).unwrap();
+    let table = Table::default();
+    read_many(&cache, &table, &keys).await;
+    eventually("all of it is in doubt", async || {
+        read(&cache, &CountingStore::new(), 99).await.outcome() == Outcome::LocalRevalidated
+    })
+    .await;
+    let (sent, looked_up) = (wire.commands(), wire.lookups());
+
+    let batch = read_many(&cache, &table, &keys[..99]).await;
+
+    assert!(
+        batch
+            .iter()
+            .all(|(_, hit)| hit.unwrap().outcome() == Outcome::LocalRevalidated)
+    );
+    assert_eq!(wire.commands() - sent, 1);
+    assert_eq!(wire.lookups() - looked_up, buckets + 99);
+}
+
+#[tokio::test]
+async fn a_thousand_keys_are_one_command_and_one_more_is_another() {
+    let wire = Wire::new().await;
+    let (node, keys) = (wire.node().await, (0..1001).collect::<Vec<u64>>());
+
+    let sent = wire.commands();
+    ends(node.cache.get_many(&keys[..1000])).await.unwrap();
+    assert_eq!(wire.commands() - sent, 1);
+    ends(node.cache.get_many(&keys)).await.unwrap();
+    assert_eq!(wire.commands() - sent, 3);
+}
+
+/// While scripts are held back, a call that waits for the answer to each could send one only.
+#[tokio::test]
+async fn all_leases_are_asked_for_in_one_round_trip() {
+    let wire = Wire::new().await;
+    let (table, keys) = (Table::default(), (0..100).collect::<Vec<u64>>());
+    let node = wire.node_that_knows_the_scripts(&keys).await;
+    let sent = wire.scripts_sent();
+
+    wire.hold_scripts();
+    let batch = spawn_many(&node.cache, &table, keys);
+    eventually("all are asked for", async || {
+        wire.scripts_sent() == sent + 100
+    })
+    .await;
+    assert!(table.calls().is_empty());
+    wire.let_scripts_go();
+
+    assert_eq!(found(batch).await.len(), 100);
+    assert_eq!(wire.scripts_sent(), sent + 200);
+    assert_eq!(table.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn all_values_are_stored_in_one_round_trip() {
+    let wire = Wire::new().await;
+    let (table, keys) = (Table::default(), (0..100).collect::<Vec<u64>>());
+    let node = wire.node_that_knows_the_scripts(&keys).await;
+    let batch = held_many(&node.cache, &table, &keys).await;
+    let sent = wire.scripts_sent();
+
+    wire.hold_scripts();
+    table.rows.release();
+    eventually("all are sent", async || wire.scripts_sent() == sent + 100).await;
+    assert!(!batch.is_finished());
+    wire.let_scripts_go();
+
+    assert_eq!(found(batch).await.len(), 100);
+    let there = ends(wire.remote.node().await.cache.get_many(&keys))
+        .await
+        .unwrap();
+    assert_eq!(pairs(there).len(), 100);
+}
+
+#[tokio::test]
+async fn all_leases_are_kept_while_the_batch_loads() {
+    let wire = Wire::new().await;
+    let (table, keys) = (Table::default(), (0..100).collect::<Vec<u64>>());
+    let node = wire.node_that_knows_the_scripts(&keys).await;
+    let batch = held_many(&node.cache, &table, &keys).await;
+    let run = wire.scripts_run();
+
+    eventually("each is renewed", async || wire.scripts_run() >= run + 100).await;
+
+    let other = wire.remote.node().await;
+    let waiting = spawn_many(&other.cache, &table, [7]);
+    eventually("another node waits", async || {
+        other.tiers.report().counters().lease_waits == 1
+    })
+    .await;
+    table.rows.release();
+    assert_eq!(found(waiting).await, [(7, 0)]);
+    assert_eq!(found(batch).await.len(), 100);
+    assert_eq!(table.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn many_invalidations_are_one_round_trip() {
+    let wire = Wire::new().await;
+    let keys: Vec<_> = (0..64).collect();
+    let node = wire.node_that_knows_the_scripts(&keys).await;
+    let sent = wire.scripts_sent();
+
+    wire.hold_scripts();
+    let (cache, invalidated) = (node.cache.clone(), keys.clone());
+    let receipt = tokio::spawn(async move { cache.invalidate_many(&invalidated).await });
+    eventually("all are sent", async || wire.scripts_sent() == sent + 64).await;
+    wire.let_scripts_go();
+
+    let receipt = ends(receipt).await.unwrap().unwrap();
+    let versions: HashSet<_> = receipt
+        .stamps()
+        .iter()
+        .map(|stamp| (stamp.bucket(), stamp.n()))
+        .collect();
+    assert_eq!((versions.len(), receipt.is_pending()), (64, false));
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_scripts_is_taught_them_once() {
+    let wire = Wire::new().await;
+    let (table, keys) = (Table::default(), (0..100).collect::<Vec<u64>>());
+    let node = wire.node_that_knows_the_scripts(&keys).await;
+    wire.remote.server().command(&["SCRIPT", "FLUSH"]);
+    let taught = wire.proxy.commands("EVAL");
+
+    let batch = read_many(&node.cache, &table, &keys).await;
+
+    assert_eq!(pairs(batch).len(), 100);
+    assert_eq!(table.calls().len(), 1);
+    // One for the leases, one for the values.
+    assert_eq!(wire.proxy.commands("EVAL") - taught, 2);
+    let there = ends(wire.remote.node().await.cache.get_many(&keys))
+        .await
+        .unwrap();
+    assert_eq!(there.len(), 100);
+}
+
+/// A Redis with a wire that counts; what does not go over the wire is not counted.
+pub(super) struct Wire {
+    pub(super) remote: Remote,
+    proxy: Proxy,
+}
+
+impl Wire {
+    pub(super) async fn new() -> Self {
+        let remote = Remote::around_redis();
+        let proxy = Proxy::before(remote.server()).await;
+        Self { remote, proxy }
+    }
+
+    /// A node on the wire, without heartbeats.
+    async fn node(&self) -> Node {
+        Node::start(self.builder()).await
+    }
+
+    fn builder(&self) -> tricache::TiersBuilder {
+        Tiers::builder("test")
+            .remote_timeout(LIMIT)
+            .heartbeat(QUIET)
+            .redis(&self.proxy.url())
+    }
+
+    /// The same, whose buckets for these keys are in use, and whose server has every script.
+    pub(super) async fn node_that_knows_the_scripts(&self, keys: &[u64]) -> Node {
+        self.buckets(keys).await;
+        read(
+            &self.remote.node().await.cache,
+            &CountingStore::new(),
+            u64::MAX,
+        )
+        .await;
+        let renew = ["EVAL", RENEW, "1", "no-such-lease", "1", "1"];
+        self.remote.server().command(&renew);
+        self.node().await
+    }
+
+    /// Begins the epochs of the buckets that these keys are in, and answers how many those are.
+    async fn buckets(&self, keys: &[u64]) -> i64 {
+        let node = self.remote.node().await;
+        let receipt = ends(node.cache.invalidate_many(keys)).await.unwrap();
+        let buckets: HashSet<_> = receipt
+            .stamps()
+            .iter()
+            .map(|stamp| stamp.bucket())
+            .collect();
+        i64::try_from(buckets.len()).unwrap()
+    }
+
+    /// Redis answers no script until [`let_scripts_go`](Self::let_scripts_go).
+    pub(super) fn hold_scripts(&self) {
+        let paused = self
+            .remote
+            .server()
+            .command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+        assert_eq!(paused, "OK");
+    }
+
+    pub(super) fn let_scripts_go(&self) {
+        assert_eq!(self.remote.server().command(&["CLIENT", "UNPAUSE"]), "OK");
+    }
+
+    pub(super) fn scripts_sent(&self) -> u64 {
+        self.proxy.commands("EVALSHA") + self.proxy.commands("EVAL")
+    }
+
+    pub(super) fn scripts_run(&self) -> u64 {
+        self.calls_of("evalsha")
+    }
+
+    /// Reads and scripts. A heartbeat reads too, and tells itself by asking for the time.
+    fn commands(&self) -> u64 {
+        self.proxy.commands("MGET") - self.proxy.commands("TIME") + self.scripts_sent()
+    }
+
+    /// Records that were looked up in Redis so far, those of heartbeats left out. For differences only, while no script
+    /// runs: a script asks for the time as a heartbeat does.
+    fn lookups(&self) -> i64 {
+        let stats = self.remote.server().command(&["INFO", "stats"]);
+        let count = |name: &str| -> i64 {
+            let line = stats.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().parse().unwrap()
+        };
+        let beats = i64::try_from(self.calls_of("time")).unwrap();
+        count("keyspace_hits:") + count("keyspace_misses:") - beats * FEEDS
+    }
+
+    fn calls_of(&self, command: &str) -> u64 {
+        let stats = self.remote.server().command(&["INFO", "commandstats"]);
+        let name = format!("cmdstat_{command}:calls=");
+        let calls = stats.lines().find_map(|line| line.strip_prefix(&name));
+        calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
+    }
+}
+
+/// Control records that a heartbeat looks up, and the record of what all nodes agree on.
+const FEEDS: i64 = 66;
+/// As the library sends it, so that the server has it by its digest.
+const RENEW: &str = include_str!("../../../src/remote/scripts/renew.lua");
