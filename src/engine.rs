@@ -130,7 +130,7 @@ impl Engine {
             observer,
             clock: parts.clock,
             server_time,
-            circles: Arc::default(),
+            circles: Arc::new(Circles::of_this_process()),
             protections: parts.protections,
             notes,
             closed: AtomicBool::new(false),

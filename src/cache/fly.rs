@@ -31,7 +31,7 @@ enum Prepared<V> {
 /// What came of waiting for somebody else's load.
 pub(super) enum Followed<V> {
     Answered(Result<Found<V>, Error>),
-    /// It began before a tag of its answer was invalidated, and this call after that.
+    /// It began before a tag of its answer, or a value in it, was invalidated, and this call perhaps after that.
     Outdated,
     /// Its leader was dropped before it could load. Somebody else leads now, perhaps this caller.
     Abandoned,
@@ -92,15 +92,20 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// Whether a flight's answer holds all that this process had been told when the caller joined.
     ///
-    /// The flight's key was not invalidated since, or it would have been detached. Of tags it is known only now which it carries.
+    /// The flight's key was not invalidated since, or it would have been detached. Of tags it is known only now which it
+    /// carries, and of other values only now which it shows.
     fn may_share(
         &self,
         flight: &Flight<V>,
         joined: Started,
         answer: &Result<Found<V>, Error>,
     ) -> bool {
-        let told_nothing = flight.told() == joined.told || !self.engine.protections.stale_fill;
+        if !self.engine.protections.stale_fill {
+            return true;
+        }
+        let told_nothing = flight.told() == joined.told;
         match answer {
+            Ok(_) if flight.is_outdated() => false,
             Ok(found) => told_nothing || self.shelf.standing(&found.entry) == Standing::Current,
             // An error is about this moment, not about data.
             Err(_) => true,

@@ -33,9 +33,11 @@ impl Pruner {
         loop {
             sleep(self.every).await;
             let longest = self.longest.load(Ordering::Relaxed);
-            // Without a cache nothing is known of how long values live.
             if longest > 0 {
                 self.prune(longest).await;
+            } else {
+                // Without a cache there is nothing that this node's table could judge.
+                self.tags.prune(u64::MAX);
             }
         }
     }

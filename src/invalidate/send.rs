@@ -40,6 +40,15 @@ struct Told {
     depended: bool,
 }
 
+impl Sent {
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Acknowledged(stamp, _) => Some(*stamp),
+            Self::Pending(_) => None,
+        }
+    }
+}
+
 impl Sender {
     /// Invalidates one entity: the bump, then `touch` for this process, then whatever shows it.
     ///
@@ -137,12 +146,9 @@ impl Sender {
         };
         if bumped.order != Order::Older {
             self.observer.note(Decision::Bump);
-            let generation = Generation {
-                epoch: bumped.stamp.epoch,
-                version: Version(bumped.stamp.n),
-            };
-            touch(at, Touch::Bumped(generation));
         }
+        // Also where nothing was bumped: the later commit's event may still be on its way to this process.
+        touch(at, Touch::Bumped(generation_of(&bumped.stamp)));
         Ok(Told {
             sent: Sent::Acknowledged(bumped.stamp, bumped.order),
             depended: bumped.depended,
@@ -164,6 +170,8 @@ impl Sender {
             .collect();
         match self.invalidate_tags(&tags).await {
             Ok(sent) => {
+                self.have_told(at, told, places.iter().copied().zip(&sent))
+                    .await;
                 for (place, sent) in places.into_iter().zip(sent) {
                     if let (Ok(told), Sent::Pending(_)) = (&mut told[place], &sent) {
                         told.sent = sent;
@@ -175,6 +183,32 @@ impl Sender {
                     told[place] = Err(error.clone());
                 }
             }
+        }
+    }
+
+    /// Whoever bumps these entities next need not tell of these bumps again.
+    async fn have_told(
+        &self,
+        at: &[&Address],
+        told: &[Result<Told, Error>],
+        sent: impl Iterator<Item = (usize, &Sent)>,
+    ) {
+        let bumps: Vec<_> = sent
+            .filter_map(|(place, sent)| match (&told[place], sent) {
+                (Ok(told), Sent::Acknowledged(..)) => Some((at[place], told.sent.stamp()?)),
+                _ => None,
+            })
+            .collect();
+        stream::iter(bumps)
+            .for_each_concurrent(BATCH, |(at, stamp)| self.told_of(at, stamp))
+            .await;
+    }
+
+    async fn told_of(&self, at: &Address, stamp: Stamp) {
+        if let Err(error) = self.remote.told(at, generation_of(&stamp)).await {
+            // They are told once more then.
+            self.observer.note(Decision::RemoteError);
+            tracing::debug!(%error, "redis did not note that dependents were told");
         }
     }
 
@@ -301,6 +335,7 @@ impl Sender {
         let bumped = self.remote.bump(at, bump).await?;
         if bumped.depended {
             self.send_tag(entity_tag_of(at.id)).await?;
+            self.told_of(at, bumped.stamp).await;
         }
         self.observer.note(Decision::Bump);
         Ok(bumped.stamp)
@@ -339,6 +374,13 @@ pub(crate) async fn resend(sender: Sender) {
         if taken == 0 {
             sleep(PAUSE).await;
         }
+    }
+}
+
+fn generation_of(stamp: &Stamp) -> Generation {
+    Generation {
+        epoch: stamp.epoch,
+        version: Version(stamp.n),
     }
 }
 

@@ -129,10 +129,16 @@ struct Time {
 }
 
 impl Time {
-    fn load<'a, V>(self, shelf: &'a Shelf<V>, at: &'a Address) -> Load<'a, V> {
+    fn load<'a, V>(
+        self,
+        shelf: &'a Shelf<V>,
+        at: &'a Address,
+        permit: &'a Permit<V>,
+    ) -> Load<'a, V> {
         Load {
             shelf,
             at,
+            permit,
             began: self.began,
             micros: self.micros,
         }
@@ -191,7 +197,7 @@ async fn approach<V: Send + Sync + 'static>(
         permit,
         grant,
     } = led;
-    let (load, token) = (time.load(shelf, &at), grant.token());
+    let (load, token) = (time.load(shelf, &at, &permit), grant.token());
     // A codec of the user's, or a `Serialize` of the value's, may panic too.
     let judged = AssertUnwindSafe(load.judge(grant, answer, inherited)).catch_unwind();
     let settling = judged
@@ -243,7 +249,8 @@ async fn land<V: Send + Sync + 'static>(
             Rest::Filling(filling) => {
                 let missing = Err(RemoteError::Nonsense("the number of answers to fills"));
                 let filled = filled.next().unwrap_or(missing);
-                Ok(time.load(shelf, &landing.at).filled(filling, filled))
+                let load = time.load(shelf, &landing.at, &landing.permit);
+                Ok(load.filled(filling, filled))
             }
         };
         landing.permit.complete(answer.clone());

@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     future::Future,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -21,15 +21,15 @@ tokio::task_local! {
     static CURRENT: u64;
 }
 
-/// Who waits for whom, and who holds which lease, in this process.
+/// Who waits for whom in this process, and who holds which lease in its `Tiers`.
 #[derive(Debug, Default)]
-pub(crate) struct Circles(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    edges: HashMap<u64, Vec<u64>>,
-    holders: HashMap<LeaseName, u64>,
+pub(crate) struct Circles {
+    edges: Arc<Mutex<Edges>>,
+    holders: Mutex<HashMap<LeaseName, u64>>,
 }
+
+/// Loads, and those that each waits for.
+type Edges = HashMap<u64, Vec<u64>>;
 
 /// What a lease is for: cache, key, type of the value.
 type LeaseName = (u32, u64, u64);
@@ -72,10 +72,19 @@ pub(crate) fn waits_for(circles: &Circles, to: u64) -> Result<Option<Waiting<'_>
 }
 
 impl Circles {
+    /// Those of one `Tiers`. A circle may lead through several, so who waits for whom is noted for all of them together.
+    pub(crate) fn of_this_process() -> Self {
+        static EDGES: LazyLock<Arc<Mutex<Edges>>> = LazyLock::new(Arc::default);
+        Self {
+            edges: Arc::clone(&EDGES),
+            holders: Mutex::default(),
+        }
+    }
+
     /// Notes that flight `holder` loads under the lease of this address.
     pub(super) fn holds(&self, at: &Address, holder: u64) -> Holding<'_> {
         let lease = lease_name(at);
-        self.lock().holders.insert(lease, holder);
+        lock(&self.holders).insert(lease, holder);
         Holding {
             circles: self,
             lease,
@@ -91,34 +100,34 @@ impl Circles {
         at: &Address,
         from: u64,
     ) -> Result<Option<Waiting<'_>>, ()> {
-        let holder = self.lock().holders.get(&lease_name(at)).copied();
+        let holder = lock(&self.holders).get(&lease_name(at)).copied();
         holder.map(|to| self.waits(from, to)).transpose()
     }
 
     /// Notes that flight `from` waits for load `to`; `Err` if that would close a circle.
     pub(super) fn waits(&self, from: u64, to: u64) -> Result<Waiting<'_>, ()> {
-        let mut known = self.lock();
-        if leads_to(&known.edges, to, from) {
+        let mut edges = lock(&self.edges);
+        if leads_to(&edges, to, from) {
             return Err(());
         }
-        known.edges.entry(from).or_default().push(to);
-        drop(known);
+        edges.entry(from).or_default().push(to);
+        drop(edges);
         Ok(Waiting {
             circles: self,
             from,
             to,
         })
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        // The maps are whole after every step, so a panic elsewhere spoils nothing.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The maps are whole after every step, so a panic elsewhere spoils nothing.
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let edges = &mut self.circles.lock().edges;
+        let mut edges = lock(&self.circles.edges);
         if let Some(targets) = edges.get_mut(&self.from) {
             if let Some(index) = targets.iter().position(|target| *target == self.to) {
                 targets.swap_remove(index);
@@ -132,7 +141,7 @@ impl Drop for Waiting<'_> {
 
 impl Drop for Holding<'_> {
     fn drop(&mut self) {
-        let holders = &mut self.circles.lock().holders;
+        let mut holders = lock(&self.circles.holders);
         // After an invalidation another load may hold it by now.
         if holders.get(&self.lease) == Some(&self.holder) {
             holders.remove(&self.lease);
@@ -145,7 +154,7 @@ fn lease_name(at: &Address) -> LeaseName {
 }
 
 /// Whether `start` waits for `goal`, directly or through others. There is no circle yet, so this ends.
-fn leads_to(edges: &HashMap<u64, Vec<u64>>, start: u64, goal: u64) -> bool {
+fn leads_to(edges: &Edges, start: u64, goal: u64) -> bool {
     start == goal
         || edges
             .get(&start)
@@ -175,6 +184,6 @@ mod tests {
 
         assert!(within(2, async { waits_for(&circles, 1).is_ok() }).await);
         assert!(waits_for(&circles, 1).unwrap().is_none());
-        assert!(circles.lock().edges.is_empty());
+        assert!(lock(&circles.edges).is_empty());
     }
 }

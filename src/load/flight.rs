@@ -14,7 +14,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -38,6 +38,8 @@ pub(crate) struct Flight<V> {
     version: AtomicU64,
     /// Epoch of that version: versions are ordered within one only. Written before it.
     epoch: AtomicU64,
+    /// What it shows was invalidated: who joined it may have begun after that.
+    outdated: AtomicBool,
     state: Mutex<State<V>>,
     ended: Notify,
     woken: Notify,
@@ -175,6 +177,7 @@ impl<V> Flight<V> {
             told: started.told,
             version: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
+            outdated: AtomicBool::new(false),
             state: Mutex::new(State::Running),
             ended: Notify::new(),
             woken: Notify::new(),
@@ -188,6 +191,11 @@ impl<V> Flight<V> {
     /// What this process knew of tags when the flight began: what it was told since may not be in the answer.
     pub(crate) fn told(&self) -> u64 {
         self.told
+    }
+
+    /// Whether its answer is for its leader only. Settled before the answer is there.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::SeqCst)
     }
 
     /// Waits for the answer; `None` if the leader was dropped before it could load.
@@ -247,6 +255,11 @@ impl<V> Permit<V> {
         self.flight
             .version
             .store(generation.version.0, Ordering::SeqCst);
+    }
+
+    /// What the flight shows was invalidated meanwhile: the answer is for its leader only.
+    pub(super) fn outdate(&self) {
+        self.flight.outdated.store(true, Ordering::SeqCst);
     }
 
     /// Answers everybody who waits. The value stands in the local tier by now, so nobody misses between.

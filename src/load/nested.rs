@@ -1,7 +1,7 @@
 //! What a load has read of other cached values, and so hands on to what it makes of them.
 //!
 //! A list that was made out of cached products is old as soon as one of them is. So it takes over their tags, their
-//! remaining life and their visibility, and depends on each of them: before it is stored, the pointer of every entity
+//! remaining life and their visibility, and depends on each of them and on their caches: before it is stored, the pointer of every entity
 //! that it shows is marked, and whoever bumps a marked pointer bumps the entity's tag too.
 //!
 //! Its place in the tag feed is its own. Each value that a load reads was judged by the tag table after the load had
@@ -121,9 +121,9 @@ impl Inherited {
                 .dependencies
                 .extend_from_slice(&labels.dependencies);
         }
-        self.labels
-            .dependencies
-            .push(entity_tag(at.id.cache, at.id.hash));
+        // Its cache's tag, too: a clear invalidates the entity by no other name.
+        let names = [entity_tag(at.id.cache, at.id.hash), at.cache.tag];
+        self.labels.dependencies.extend(names);
         self.shown.push((at, generation));
     }
 

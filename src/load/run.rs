@@ -89,6 +89,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     let load = Load {
         shelf: &shelf,
         at: &at,
+        permit: &permit,
         began: crate::model::millis(began),
         micros: took.as_micros(),
     };
@@ -121,6 +122,7 @@ async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token
 pub(super) struct Load<'a, V> {
     pub(super) shelf: &'a Shelf<V>,
     pub(super) at: &'a Address,
+    pub(super) permit: &'a Permit<V>,
     pub(super) began: u64,
     pub(super) micros: u128,
 }
@@ -193,14 +195,15 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         if !draft.pin(self.at.pin) {
             self.shelf.observer.note(Decision::OtherVersion);
         }
-        if draft.keep {
-            self.pack(grant, draft, inherited).await
+        // Also where nobody keeps it: who joined this load meanwhile may have begun after what it shows was invalidated.
+        if self.are_shown_current(inherited).await && draft.keep {
+            self.pack(grant, draft).await
         } else {
             self.unkept(grant.token(), draft, grant.place())
         }
     }
 
-    async fn pack(&self, grant: Grant, draft: Draft<V>, inherited: &Inherited) -> Settling<V> {
+    async fn pack(&self, grant: Grant, draft: Draft<V>) -> Settling<V> {
         let leased = match grant {
             Grant::Leased(leased) => leased,
             Grant::Alone(ticket) => {
@@ -213,9 +216,6 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             // Redis was wiped a moment ago: until the tag feed begins anew, nobody could judge its tags.
             return self.unkept(leased.token, draft, place);
         };
-        if !self.are_shown_current(inherited).await {
-            return self.unkept(leased.token, draft, place);
-        }
         let origin = Origin {
             generation,
             birth: leased.birth,
@@ -299,6 +299,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         });
         if !current {
             self.shelf.observer.note(Decision::StaleDependency);
+            self.permit.outdate();
         }
         current
     }

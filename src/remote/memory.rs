@@ -261,6 +261,13 @@ impl Attached {
         Ok(records.depend(&key, shown, pointer_ttl, now))
     }
 
+    pub(super) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
+        let key = self.layout.pointer(at);
+        let (mut records, now) = self.records(at.id.bucket)?;
+        records.told(&key, bumped, now);
+        Ok(())
+    }
+
     pub(super) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
         let bucket = self.layout.tag_bucket();
         let (mut records, now) = self.records(bucket)?;

@@ -8,6 +8,7 @@ mod advice;
 mod agreement;
 mod breaker;
 mod connection;
+mod dependents;
 mod inspect;
 mod layout;
 mod many;
@@ -292,6 +293,14 @@ impl Remote {
         match self {
             Self::Redis(redis) => redis.depend(at, shown, pointer_ttl).await,
             Self::Memory(memory) => memory.depend(at, shown, pointer_ttl).await,
+        }
+    }
+
+    /// Notes that whatever showed the entity before this bump has been told of it; a late word changes nothing.
+    pub(crate) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.told(at, bumped).await,
+            Self::Memory(memory) => memory.told(at, bumped).await,
         }
     }
 

@@ -28,18 +28,18 @@ pub(super) fn learned(pointer: Pointer, store: Option<StoreVersion>) -> Pointer 
     }
     Pointer {
         store,
-        flags: pointer.flags & Pointer::DEPENDED,
+        flags: pointer.flags & !Pointer::STORE_BUMPED,
         ..pointer
     }
 }
 
 pub(super) type Ordered = (Option<StoreVersion>, u32, Order);
 
-/// What the pointer says of the store after a bump with `store`; `Err` with its version if nothing is to be bumped.
+/// What the pointer says of the store after a bump with `store`; `Err` with the pointer if nothing is to be bumped.
 pub(super) fn ordered(
     before: Option<Pointer>,
     store: Option<StoreVersion>,
-) -> Result<Ordered, Version> {
+) -> Result<Ordered, Pointer> {
     let Some(before) = before else {
         return Ok((None, 0, Order::Unknown));
     };
@@ -47,7 +47,7 @@ pub(super) fn ordered(
         (Some(store), Some(known)) if store > known => {
             Ok((Some(store), Pointer::STORE_BUMPED, Order::Newest))
         }
-        (Some(_), Some(_)) if before.has(Pointer::STORE_BUMPED) => Err(before.version),
+        (Some(_), Some(_)) if before.has(Pointer::STORE_BUMPED) => Err(before),
         (Some(_), known @ Some(_)) => Ok((known, Pointer::STORE_BUMPED, Order::Unknown)),
         _ => Ok((None, 0, Order::Unknown)),
     }

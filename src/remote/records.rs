@@ -104,7 +104,12 @@ impl Records {
         let version = next_version(head, None, now);
         head.high = version.0;
         self.control = Some(*head);
-        self.set_pointer(key, bare(version), pointer_ttl, now);
+        // Missing means unknown, as in a bump: the pointer before may have known of a value that shows the entity.
+        let pointer = Pointer {
+            flags: Pointer::UNTOLD,
+            ..bare(version)
+        };
+        self.set_pointer(key, pointer, pointer_ttl, now);
         version
     }
 
@@ -232,19 +237,23 @@ impl Records {
         let before = self.pointer(key, now);
         let (store, flags, order) = match ordered(before, bump.store) {
             Ok(ordered) => ordered,
-            Err(version) => {
+            Err(pointer) => {
                 return Done {
-                    version,
+                    version: pointer.version,
                     event: None,
-                    depended: false,
+                    depended: pointer.has(Pointer::UNTOLD),
                     order: Order::Older,
                 };
             }
         };
+        // Missing means unknown: who depended on a pointer that is gone was lost with it.
+        let shown = Pointer::DEPENDED | Pointer::UNTOLD;
+        let depended = before.is_none_or(|before| before.has(shown));
+        let untold = if depended { Pointer::UNTOLD } else { 0 };
         let event = self.append(head, kind, before.map(|before| before.version), now);
         let version = Version(event.n);
         let pointer = Pointer {
-            flags,
+            flags: flags | untold,
             store,
             ..bare(version)
         };
@@ -252,24 +261,9 @@ impl Records {
         Done {
             version,
             event: Some(event),
-            // Missing means unknown: who depended on a pointer that is gone was lost with it.
-            depended: before.is_none_or(|before| before.has(Pointer::DEPENDED)),
+            depended,
             order,
         }
-    }
-
-    /// From here on whoever bumps the entity learns that a value shows it; false if this is not its generation.
-    pub(super) fn depend(&mut self, key: &[u8], shown: Generation, ttl: u64, now: Now) -> bool {
-        let Some(pointer) = self.pointer(key, now) else {
-            return false;
-        };
-        let epoch = self.control.map(|head| head.epoch);
-        if epoch != Some(shown.epoch) || pointer.version != shown.version {
-            return false;
-        }
-        let flags = pointer.flags | Pointer::DEPENDED;
-        self.set_pointer(key, Pointer { flags, ..pointer }, ttl, now);
-        true
     }
 
     /// Links an event behind the head; its position is a version that was never issued.
@@ -301,7 +295,7 @@ impl Records {
         event
     }
 
-    fn set_pointer(&mut self, key: &[u8], it: Pointer, ttl: u64, now: Now) {
+    pub(super) fn set_pointer(&mut self, key: &[u8], it: Pointer, ttl: u64, now: Now) {
         if self.pointers.len() >= POINTERS {
             self.evict_pointers(now);
         }

@@ -168,12 +168,19 @@ impl RedisRemote {
         let keys = self.bump_keys(at);
         let reply = self.run(Class::Small, &self.scripts.depend, &keys, |command| {
             fresh(command);
-            command
-                .arg(shown.epoch.0)
-                .arg(shown.version.0)
-                .arg(pointer_ttl);
+            command.arg(shown.epoch.0).arg(shown.version.0);
+            command.arg(pointer_ttl);
         });
         Ok(number(&reply.await?) == Some(1))
+    }
+
+    pub(super) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
+        let (script, keys) = (&self.scripts.told, self.bump_keys(at));
+        let reply = self.run(Class::Small, script, &keys, |command| {
+            fresh(command);
+            command.arg(bumped.epoch.0).arg(bumped.version.0);
+        });
+        reply.await.map(drop)
     }
 
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {

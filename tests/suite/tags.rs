@@ -1,6 +1,7 @@
 //! Tags, clears, absences, nested loads, ordered and pinned versions: what makes a value old beside its own key.
 
 mod absences;
+mod crossings;
 mod labelled;
 mod many;
 mod nested;

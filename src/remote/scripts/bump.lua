@@ -11,12 +11,17 @@ if ARGV[6] ~= '-' and p and p.store ~= '-' then
   if ARGV[6] > p.store then
     store, flags, order = ARGV[6], STORE_BUMPED, 'newest'
   elseif bit.band(p.flags, STORE_BUMPED) ~= 0 then
-    -- Whatever counts under this pointer is of a later commit already.
-    return {c.epoch, decimal(p.version), 0, 'older'}
+    -- Whatever counts under this pointer is of a later commit already; what shows the entity may not have heard of it.
+    return {c.epoch, decimal(p.version), bit.band(p.flags, UNTOLD) ~= 0 and 1 or 0, 'older'}
   else
     store, flags = p.store, STORE_BUMPED
   end
 end
+
+-- Missing means unknown: who depended on a pointer that is gone was lost with it. Until the sender says that it has told
+-- them, whoever bumps the entity learns of them: this sender may die first, or never get the answer.
+local depended = not p or bit.band(p.flags, bit.bor(DEPENDED, UNTOLD)) ~= 0
+if depended then flags = bit.bor(flags, UNTOLD) end
 
 local version = next_version(c, p and p.version)
 local event = '1|I|' .. c.epoch .. '|' .. decimal(version) .. '|' .. c.nonce .. '|' .. ARGV[2] .. '|' .. ARGV[4] .. '|' .. ARGV[5]
@@ -24,6 +29,4 @@ append(version, event)
 c.n, c.high, c.nonce = version, version, ARGV[2]
 save(c)
 set_pointer(KEYS[4], version, ARGV[3], flags, store)
--- Missing means unknown: who depended on a pointer that is gone was lost with it.
-local depended = not p or bit.band(p.flags, DEPENDED) ~= 0
 return {c.epoch, decimal(version), depended and 1 or 0, order}

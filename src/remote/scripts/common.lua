@@ -51,9 +51,10 @@ local function control()
   return c
 end
 
--- Flags of a pointer. Bits 4 and above are spare: room for soft invalidations.
+-- Flags of a pointer. Bits 8 and above are spare: room for soft invalidations.
 local DEPENDED = 1 -- a value is stored that shows the entity
 local STORE_BUMPED = 2 -- the store's version came with a bump, not with a load
+local UNTOLD = 4 -- a value from before the last bump may show the entity, and nobody has said yet that it was told
 
 -- A pointer is '1|version|floor|flags|store': the store's version in 32 hex digits, or '-'.
 local function stored_pointer(key)

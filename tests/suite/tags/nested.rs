@@ -186,14 +186,18 @@ async fn top(node: &Node, store: &CountingStore) -> u64 {
 
 #[tokio::test]
 async fn invalidating_what_nobody_shows_costs_one_bump() {
+    // The first time it is not known yet: what Redis knew before may have been evicted.
     for remote in Remote::both() {
         let node = remote.node().await;
         let store = CountingStore::new();
-        load(&node.cache, &store, 1, plain).await.unwrap();
+        for round in 1..=5 {
+            load(&node.cache, &store, 1, plain).await.unwrap();
 
-        ends(node.cache.invalidate(&1)).await.unwrap();
+            ends(node.cache.invalidate(&1)).await.unwrap();
 
-        assert_eq!((counters(&node).bumps, counters(&node).tag_bumps), (1, 0));
+            let counted = (counters(&node).bumps, counters(&node).tag_bumps);
+            assert_eq!(counted, (round, 1));
+        }
     }
 }
 
