@@ -13,6 +13,7 @@ mod failure;
 mod keys;
 mod node;
 mod progress;
+mod reader;
 mod redis_probe;
 mod redis_server;
 mod remote;

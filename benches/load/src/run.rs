@@ -10,14 +10,15 @@ use tokio::task::JoinSet;
 use crate::{
     arguments::{Arguments, KeySource},
     failure::Failure,
-    keys::{Ids, Plan, Step, Trace, Write, Zipf},
+    keys::{Ids, Plan, Trace, Zipf},
     node::Node,
     progress::Progress,
+    reader::Reader,
     remote::Remote,
     report::{Report, Totals},
     stop::Stop,
     store::Store,
-    tally::{Kind, Notes, Tally},
+    tally::{Notes, Tally},
     temp_dir::TempDir,
     truth::Truth,
 };
@@ -110,11 +111,16 @@ async fn ids(arguments: &Arguments) -> Result<(Ids, Option<u64>), Failure> {
 
 /// Everything the readers share.
 pub(crate) struct Fleet {
-    nodes: Vec<Arc<Node>>,
-    plan: Plan,
-    store: Arc<Store>,
-    truth: Truth,
-    stop: Stop,
+    /// All nodes.
+    pub(crate) nodes: Vec<Arc<Node>>,
+    /// What is read and written.
+    pub(crate) plan: Plan,
+    /// What stands behind the caches.
+    pub(crate) store: Arc<Store>,
+    /// What a read should have known.
+    pub(crate) truth: Truth,
+    /// The wish that the run ends early.
+    pub(crate) stop: Stop,
 }
 
 impl Fleet {
@@ -164,89 +170,6 @@ impl Fleet {
             total.add(&locked(tally));
         }
         Ok(total)
-    }
-}
-
-/// One reader of a node: one step at a time.
-struct Reader {
-    fleet: Arc<Fleet>,
-    node: Arc<Node>,
-    tally: Arc<Mutex<Tally>>,
-    deadline: Option<Instant>,
-}
-
-impl Reader {
-    /// Takes steps until none are left; returns what was not yet added to the tally.
-    async fn work(self) -> Result<Notes, Failure> {
-        let mut notes = Notes::default();
-        let mut batch = Vec::new();
-        while !self.is_over() {
-            self.fleet.plan.take(&mut batch)?;
-            if batch.is_empty() {
-                break;
-            }
-            for step in &batch {
-                self.step(step, &mut notes).await;
-            }
-            locked(&self.tally).absorb(&mut notes, &self.fleet.truth);
-            // Local hits never wait; without this a reader would keep the node's own tasks from running.
-            tokio::task::yield_now().await;
-        }
-        Ok(notes)
-    }
-
-    fn is_over(&self) -> bool {
-        self.fleet.stop.is_stopped()
-            || self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    async fn step(&self, step: &Step, notes: &mut Notes) {
-        self.read(step, notes).await;
-        if let Some(write) = &step.write {
-            self.write(write, notes).await;
-        }
-    }
-
-    async fn read(&self, step: &Step, notes: &mut Notes) {
-        // The order of these lines is argued in `truth.rs`.
-        let begun = Instant::now();
-        let answer = self.node.read(step.key.id).await;
-        let latency = begun.elapsed();
-        match answer {
-            Ok(answer) if !answer.is_whole => {
-                notes.failed_read(Kind::WrongRow, "the row is another, or torn".to_owned());
-            }
-            Ok(answer) => {
-                notes.read(answer.class, latency);
-                if self.fleet.truth.suspects(step.key.index, answer.commit) {
-                    notes.suspect(step.key.index, answer.commit, begun);
-                }
-            }
-            Err(error) => notes.failed_read(Kind::Read, error.to_string()),
-        }
-    }
-
-    async fn write(&self, write: &Write, notes: &mut Notes) {
-        let Write { key, node } = *write;
-        let commit = match self.fleet.store.write(key.id).await {
-            Ok(commit) => commit,
-            Err(error) => return notes.failed_write(error.to_string()),
-        };
-        // The order of these lines is argued in `truth.rs`.
-        self.fleet.truth.committed(key.index, commit);
-        match self.fleet.nodes[node].invalidate(key.id).await {
-            Ok(acknowledged) => {
-                if acknowledged {
-                    self.fleet
-                        .truth
-                        .acknowledged(key.index, commit, Instant::now());
-                }
-                notes.write(acknowledged);
-            }
-            Err(error) => notes.failed_invalidation(error.to_string()),
-        }
     }
 }
 
