@@ -8,6 +8,8 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 
+use crate::tally::Bounds;
+
 /// Replays reads through several nodes of tricache, writes beside them, and reports every stale read.
 ///
 /// Each node is a `Tiers` of its own in this process. The exit status is 0 only if no read was stale for longer than
@@ -35,6 +37,10 @@ pub(crate) struct Arguments {
     /// How often a read is followed by a write of a recently read key: a percentage or a share of 1.
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     writes: f64,
+
+    /// Beside the objects, so many lists that show up to 50 of them each; 5% of the reads are followed by one of a list.
+    #[arg(long, value_name = "N")]
+    tags: Option<NonZeroU32>,
 
     /// The store behind the caches.
     #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
@@ -148,6 +154,16 @@ impl Arguments {
         self.writes
     }
 
+    /// How many lists there are beside the objects.
+    pub(crate) fn tags(&self) -> u32 {
+        self.tags.map_or(0, NonZeroU32::get)
+    }
+
+    /// The probability that a read is followed by one of a list.
+    pub(crate) fn lists(&self) -> f64 {
+        self.tags.map_or(0.0, |_| LIST_READS)
+    }
+
     /// The kind of store.
     pub(crate) fn store(&self) -> StoreKind {
         self.store
@@ -159,8 +175,11 @@ impl Arguments {
     }
 
     /// How stale a read may be.
-    pub(crate) fn bound(&self) -> Duration {
-        self.bound
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            proven: self.bound,
+            unproven: self.bound,
+        }
     }
 
     /// Where the JSON goes.
@@ -212,6 +231,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 const DEFAULT_KEYS: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+const LIST_READS: f64 = 0.05;
 const DEFAULT_READS: u64 = 1_000_000;
 const DURATION_EXPECTED: &str = "expected a number and a unit: us, ms, s or m";
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -237,7 +257,7 @@ mod tests {
         );
         assert_eq!(arguments.writes(), 0.01);
         assert_eq!(
-            (arguments.store_latency(), arguments.bound()),
+            (arguments.store_latency(), arguments.bounds().proven),
             (Duration::from_millis(5), Duration::from_secs(1))
         );
     }
@@ -257,11 +277,11 @@ mod tests {
     #[test]
     fn times_carry_their_unit() {
         assert_eq!(
-            parse("--bound 250us").unwrap().bound(),
+            parse("--bound 250us").unwrap().bounds().proven,
             Duration::from_micros(250)
         );
         assert_eq!(
-            parse("--bound 1.5s").unwrap().bound(),
+            parse("--bound 1.5s").unwrap().bounds().proven,
             Duration::from_millis(1500)
         );
         assert_eq!(
@@ -294,6 +314,7 @@ mod tests {
             "--reads 0",
             "--seconds 0",
             "--concurrency 0",
+            "--tags 0",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -11,6 +11,7 @@
 mod arguments;
 mod failure;
 mod keys;
+mod lists;
 mod node;
 mod progress;
 mod reader;
@@ -19,6 +20,7 @@ mod redis_server;
 mod remote;
 mod report;
 mod run;
+mod settling;
 mod stop;
 mod store;
 mod tally;

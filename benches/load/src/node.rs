@@ -2,17 +2,28 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tricache::{InProcess, Outcome, Policy, TieredCache, Tiers};
+use tricache::{
+    BoxError, Cached, Error, InProcess, Loaded, Outcome, Policy, Receipt, TieredCache, Tiers,
+};
 
 use crate::{
     failure::Failure,
+    lists::{self, Line, List, Lists},
     store::{Row, Store},
 };
 
 /// One node: its own tiers, over the remote and the store that all share.
 pub(crate) struct Node {
     tiers: Tiers,
-    rows: TieredCache<u32, Row>,
+    rows: Rows,
+    lists: TieredCache<u32, List>,
+    catalogue: Arc<Lists>,
+}
+
+/// The rows as this node caches them.
+#[derive(Clone)]
+struct Rows {
+    cache: TieredCache<u32, Row>,
     store: Arc<Store>,
 }
 
@@ -23,8 +34,40 @@ pub(crate) struct Answer {
     pub(crate) commit: u64,
     /// The tier it came from.
     pub(crate) class: Class,
+    /// Whether nobody could prove it when it was read.
+    pub(crate) is_unproven: bool,
     /// Whether it is the row that was asked for, and of one piece.
     pub(crate) is_whole: bool,
+}
+
+/// What a read of a list returned.
+#[derive(Debug)]
+pub(crate) struct ListAnswer {
+    /// The list.
+    pub(crate) list: Cached<List>,
+    /// The tier it came from.
+    pub(crate) class: Class,
+    /// Whether nobody could prove the list, or a row that it was made of, when it was read.
+    pub(crate) is_unproven: bool,
+}
+
+/// What an invalidation answered.
+#[derive(Debug)]
+pub(crate) struct Told(Receipt);
+
+impl Told {
+    /// Whether it is acknowledged, rather than pending.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        !self.0.is_pending()
+    }
+
+    /// Waits until it is acknowledged; false if that will never be.
+    ///
+    /// # Cancel safety
+    /// Dropping this future stops the waiting and nothing else.
+    pub(crate) async fn in_the_end(self) -> bool {
+        !self.0.settled().await.is_pending()
+    }
 }
 
 /// What nodes counted by themselves.
@@ -66,6 +109,7 @@ impl Node {
         redis: Option<&str>,
         namespace: &str,
         store: &Arc<Store>,
+        catalogue: &Arc<Lists>,
     ) -> Result<Vec<Arc<Self>>, Failure> {
         let hub = InProcess::new();
         let mut nodes = Vec::with_capacity(count);
@@ -77,11 +121,16 @@ impl Node {
             };
             let failed = |error| Failure::new("cannot build a node", error);
             let tiers = builder.build().await.map_err(failed)?;
-            let rows = tiers.cache("row", POLICY).map_err(failed)?;
+            let rows = Rows {
+                cache: tiers.cache("row", POLICY).map_err(failed)?,
+                store: store.clone(),
+            };
+            let lists = tiers.cache("list", POLICY).map_err(failed)?;
             nodes.push(Arc::new(Self {
                 tiers,
                 rows,
-                store: store.clone(),
+                lists,
+                catalogue: catalogue.clone(),
             }));
         }
         Ok(nodes)
@@ -91,29 +140,48 @@ impl Node {
     ///
     /// # Errors
     /// With the message of the cache.
-    pub(crate) async fn read(&self, id: u32) -> Result<Answer, tricache::Error> {
-        let load = |_| {
-            let store = self.store.clone();
-            async move { store.load(id).await }
-        };
-        let row = self.rows.get_or_load(&id, load).await?;
+    pub(crate) async fn read(&self, id: u32) -> Result<Answer, Error> {
+        let row = self.rows.get(id).await?;
         let class = class(row.outcome());
         // A local hit is what was checked when it came; checking it again would cost more than the hit.
         let is_whole = row.id == id && (class == Class::Local || row.is_whole());
         Ok(Answer {
             commit: row.commit,
             class,
+            is_unproven: is_unproven(row.outcome()),
             is_whole,
         })
     }
 
-    /// Tells all nodes that the row has changed, and whether that was acknowledged rather than left pending.
+    /// Reads a list through the tiers.
     ///
     /// # Errors
     /// With the message of the cache.
-    pub(crate) async fn invalidate(&self, id: u32) -> Result<bool, tricache::Error> {
-        let receipt = self.rows.invalidate(&id).await?;
-        Ok(!receipt.is_pending())
+    pub(crate) async fn read_list(&self, number: u32) -> Result<ListAnswer, Error> {
+        let load = |_| make_list(self.rows.clone(), self.catalogue.clone(), number);
+        let list = self.lists.get_or_load(&number, load).await?;
+        Ok(ListAnswer {
+            class: class(list.outcome()),
+            is_unproven: is_unproven(list.outcome()) || list.is_unproven,
+            list,
+        })
+    }
+
+    /// Tells all nodes that the row has changed.
+    ///
+    /// # Errors
+    /// With the message of the cache.
+    pub(crate) async fn invalidate(&self, id: u32) -> Result<Told, Error> {
+        self.rows.cache.invalidate(&id).await.map(Told)
+    }
+
+    /// Tells all nodes that a row has changed which belongs in this list.
+    ///
+    /// # Errors
+    /// With the message of the cache.
+    pub(crate) async fn invalidate_list(&self, number: u32) -> Result<Told, Error> {
+        let tags = [lists::tag(number)];
+        self.tiers.invalidate_tags(tags).await.map(Told)
     }
 
     /// What the node counted by itself.
@@ -133,6 +201,72 @@ impl Node {
     }
 }
 
+impl Rows {
+    async fn get(&self, id: u32) -> Result<Cached<Row>, Error> {
+        let load = |_| {
+            let store = self.store.clone();
+            async move { store.load(id).await }
+        };
+        self.cache.get_or_load(&id, load).await
+    }
+}
+
+async fn make_list(
+    rows: Rows,
+    catalogue: Arc<Lists>,
+    number: u32,
+) -> Result<Loaded<List>, BoxError> {
+    catalogue.note_load();
+    let ids = catalogue
+        .members(number)
+        .into_iter()
+        .map(|key| key.id)
+        .collect();
+    let list = if lists::is_nested(number) {
+        of_cached_rows(&rows, number, ids).await?
+    } else {
+        of_the_store(&rows.store, number, ids).await?
+    };
+    let loaded = Loaded::new(list);
+    Ok(if lists::is_tagged(number) {
+        loaded.tag(lists::tag(number))
+    } else {
+        loaded
+    })
+}
+
+async fn of_cached_rows(rows: &Rows, number: u32, ids: Vec<u32>) -> Result<List, BoxError> {
+    let mut lines = Vec::with_capacity(ids.len());
+    let mut unproven = false;
+    for id in ids {
+        let row = rows.get(id).await?;
+        unproven |= is_unproven(row.outcome());
+        lines.push(Line {
+            id: row.id,
+            commit: row.commit,
+        });
+    }
+    Ok(List {
+        number,
+        lines,
+        is_unproven: unproven,
+    })
+}
+
+async fn of_the_store(store: &Store, number: u32, ids: Vec<u32>) -> Result<List, BoxError> {
+    let commits = store.load_commits(ids.clone()).await?;
+    let lines = ids.into_iter().zip(commits);
+    Ok(List {
+        number,
+        lines: lines.map(|(id, commit)| Line { id, commit }).collect(),
+        is_unproven: false,
+    })
+}
+
+fn is_unproven(outcome: Outcome) -> bool {
+    outcome == Outcome::LocalUnproven
+}
+
 fn class(outcome: Outcome) -> Class {
     match outcome {
         Outcome::LocalHit | Outcome::LocalRevalidated | Outcome::LocalUnproven => Class::Local,
@@ -141,5 +275,9 @@ fn class(outcome: Outcome) -> Class {
     }
 }
 
-const POLICY: Policy = Policy::ttl(Duration::from_secs(3600));
+const POLICY: Policy = Policy::ttl(Duration::from_secs(3600)).local_ttl(LOCAL_TTL);
+
+/// How long a node may serve what nobody can prove while Redis is away.
+pub(crate) const LOCAL_TTL: Duration = Duration::from_secs(30);
+
 const DRAIN: Duration = Duration::from_secs(2);

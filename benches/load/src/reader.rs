@@ -7,10 +7,12 @@ use std::{
 
 use crate::{
     failure::Failure,
-    keys::{Step, Write},
+    keys::{Key, Step, Write},
+    lists,
     node::Node,
     run::Fleet,
-    tally::{Kind, Notes, Tally},
+    tally::{Doubt, Kind, Notes, Tally, What},
+    truth::{Owed, Suspect},
 };
 
 /// One reader of a node: one step at a time.
@@ -56,16 +58,21 @@ impl Reader {
     }
 
     async fn step(&self, step: &Step, notes: &mut Notes) {
-        self.read(step, notes).await;
+        self.read(step.key, notes).await;
+        if step.list
+            && let Some(list) = self.fleet.lists.list_of(step.key.id)
+        {
+            self.read_list(list, notes).await;
+        }
         if let Some(write) = &step.write {
             self.write(write, notes).await;
         }
     }
 
-    async fn read(&self, step: &Step, notes: &mut Notes) {
+    async fn read(&self, key: Key, notes: &mut Notes) {
         // The order of these lines is argued in `truth.rs`.
         let begun = Instant::now();
-        let answer = self.node.read(step.key.id).await;
+        let answer = self.node.read(key.id).await;
         let latency = begun.elapsed();
         match answer {
             Ok(answer) if !answer.is_whole => {
@@ -73,14 +80,47 @@ impl Reader {
             }
             Ok(answer) => {
                 notes.read(answer.class, latency);
-                if self.fleet.truth.suspects(step.key.index, answer.commit) {
-                    notes.suspect(step.key.index, answer.commit, begun);
+                if self.fleet.truth.suspects(key.index, answer.commit) {
+                    notes.doubt(Doubt {
+                        what: What::Row,
+                        suspects: vec![Suspect {
+                            index: key.index,
+                            commit: answer.commit,
+                            begun,
+                            owed: Owed::Key,
+                        }],
+                        is_unproven: answer.is_unproven,
+                    });
                 }
             }
             Err(error) => notes.failed_read(Kind::Read, error.to_string()),
         }
     }
 
+    async fn read_list(&self, number: u32, notes: &mut Notes) {
+        // The order of these lines is argued in `truth.rs`.
+        let begun = Instant::now();
+        let answer = match self.node.read_list(number).await {
+            Ok(answer) => answer,
+            Err(error) => return notes.failed_list_read(Kind::Read, error.to_string()),
+        };
+        let members = self.fleet.lists.members(number);
+        if !answer.list.shows(number, &members) {
+            let message = "the list is another, or shows other rows".to_owned();
+            return notes.failed_list_read(Kind::WrongList, message);
+        }
+        notes.list_read(answer.class);
+        let suspects = self.fleet.outdated(&answer.list, &members, begun);
+        if !suspects.is_empty() {
+            notes.doubt(Doubt {
+                what: What::List,
+                suspects,
+                is_unproven: answer.is_unproven,
+            });
+        }
+    }
+
+    /// Commits, then tells of the key, then of the tag of its list.
     async fn write(&self, write: &Write, notes: &mut Notes) {
         let Write { key, node } = *write;
         let commit = match self.fleet.store.write(key.id).await {
@@ -89,16 +129,24 @@ impl Reader {
         };
         // The order of these lines is argued in `truth.rs`.
         self.fleet.truth.committed(key.index, commit);
-        match self.fleet.nodes[node].invalidate(key.id).await {
-            Ok(acknowledged) => {
-                if acknowledged {
-                    self.fleet
-                        .truth
-                        .acknowledged(key.index, commit, Instant::now());
-                }
-                notes.write(acknowledged);
+        let node = &self.fleet.nodes[node];
+        match node.invalidate(key.id).await {
+            Ok(told) => {
+                notes.write(told.is_acknowledged());
+                self.fleet.told(told, Owed::Key, key, commit);
             }
             Err(error) => notes.failed_invalidation(error.to_string()),
+        }
+        let list = self.fleet.lists.list_of(key.id);
+        let Some(tagged) = list.filter(|list| lists::is_tagged(*list)) else {
+            return;
+        };
+        match node.invalidate_list(tagged).await {
+            Ok(told) => {
+                notes.tag_invalidation();
+                self.fleet.told(told, Owed::Tag, key, commit);
+            }
+            Err(error) => notes.failed_tag(error.to_string()),
         }
     }
 

@@ -29,10 +29,20 @@ pub(crate) struct Report {
     /// Different objects among the reads.
     distinct: u64,
     writes: u64,
-    /// Invalidations that were not acknowledged.
+    /// Writes whose key's invalidation was not acknowledged at once.
     pending: u64,
+    /// Invalidations of keys and of tags that were not acknowledged even later.
+    pending_at_end: u64,
     stale_reads: u64,
     stale_over_bound: u64,
+    /// Reads of lists, which are not among `reads`; their staleness is among that of all.
+    list_reads: u64,
+    list_local_hits: u64,
+    /// Lists that were made, from the store or of cached rows.
+    list_loads: u64,
+    list_stale: u64,
+    list_stale_over_bound: u64,
+    tag_invalidations: u64,
     /// Of the stale reads alone.
     staleness_ms: Staleness,
     latency_us: Latencies,
@@ -44,6 +54,8 @@ pub(crate) struct Report {
     seconds: f64,
     nodes: usize,
     seed: u64,
+    /// Lists that show something.
+    lists: u64,
     #[serde(skip)]
     messages: Vec<String>,
 }
@@ -53,12 +65,18 @@ pub(crate) struct Report {
 pub(crate) struct Totals {
     /// Loads that the store has seen.
     pub(crate) loads: u64,
+    /// Lists that were made.
+    pub(crate) list_loads: u64,
+    /// Lists that show something.
+    pub(crate) lists: u64,
     /// Different objects among the reads.
     pub(crate) distinct: u64,
     /// What the nodes counted by themselves.
     pub(crate) counted: Counted,
     /// How long the replay took.
     pub(crate) seconds: f64,
+    /// Invalidations that were never acknowledged.
+    pub(crate) pending_at_end: u64,
     /// What Redis holds; `None` without Redis.
     pub(crate) held: Option<Held>,
 }
@@ -92,6 +110,7 @@ impl Report {
             None => (None, BTreeMap::new()),
         };
         let errors = tally.errors();
+        let lists = tally.lists();
         Self {
             reads: tally.reads(),
             reads_per_s: rounded(tally.reads() as f64 / totals.seconds),
@@ -103,8 +122,15 @@ impl Report {
             distinct: totals.distinct,
             writes: tally.writes(),
             pending: tally.pending(),
+            pending_at_end: totals.pending_at_end,
             stale_reads: tally.staleness().len(),
             stale_over_bound: tally.stale_over_bound(),
+            list_reads: lists.reads,
+            list_local_hits: lists.local_hits,
+            list_loads: totals.list_loads,
+            list_stale: lists.stale,
+            list_stale_over_bound: lists.stale_over_bound,
+            tag_invalidations: lists.tag_invalidations,
             staleness_ms: Staleness::of(tally.staleness()),
             latency_us: Latencies::of(tally),
             errors: errors.values().map(|errors| errors.count).sum(),
@@ -117,6 +143,7 @@ impl Report {
             seconds: rounded(totals.seconds),
             nodes: arguments.nodes(),
             seed: arguments.seed(),
+            lists: totals.lists,
             messages: errors
                 .iter()
                 .map(|(kind, errors)| format!("{}: {}", kind.as_str(), errors.first))
@@ -187,8 +214,12 @@ impl fmt::Display for Report {
         row(
             f,
             "writes",
-            format_args!("{}, {} of them pending", self.writes, self.pending),
+            format_args!(
+                "{}, {} of them pending at first; {} invalidations pending at the end",
+                self.writes, self.pending, self.pending_at_end
+            ),
         )?;
+        self.lists(f)?;
         row(f, "stale reads", self.stale_reads)?;
         row(f, "stale over bound", self.stale_over_bound)?;
         row(f, "staleness ms", &self.staleness_ms)?;
@@ -205,6 +236,42 @@ impl fmt::Display for Report {
             f,
             "keys without TTL",
             Counts(self.keys_without_ttl.values().sum(), &self.keys_without_ttl),
+        )
+    }
+}
+
+impl Report {
+    /// The lines about lists, if there were any.
+    fn lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.list_reads == 0 {
+            return Ok(());
+        }
+        let owed = self.lists + self.writes;
+        row(
+            f,
+            "list reads",
+            format_args!(
+                "{} of {} lists, {} local",
+                self.list_reads, self.lists, self.list_local_hits
+            ),
+        )?;
+        row(
+            f,
+            "list loads",
+            format_args!(
+                "{} = {:.4} × (lists + writes)",
+                self.list_loads,
+                self.list_loads as f64 / owed.max(1) as f64
+            ),
+        )?;
+        row(f, "tag invalidations", self.tag_invalidations)?;
+        row(
+            f,
+            "stale lists",
+            format_args!(
+                "{}, {} of them over bound",
+                self.list_stale, self.list_stale_over_bound
+            ),
         )
     }
 }
@@ -282,20 +349,27 @@ mod tests {
 
     use super::*;
     use crate::{
-        tally::{Kind, Notes},
-        truth::Truth,
+        tally::{Bounds, Doubt, Kind, Notes, What},
+        truth::{Owed, Suspect, Truth},
     };
 
     const BOUND: Duration = Duration::from_secs(1);
+    const BOUNDS: Bounds = Bounds {
+        proven: BOUND,
+        unproven: BOUND,
+    };
 
     fn report(notes: Notes, truth: &Truth) -> Report {
-        let mut tally = Tally::new(BOUND);
+        let mut tally = Tally::new(BOUNDS);
         tally.finish(notes, truth);
         let totals = Totals {
             loads: 0,
+            list_loads: 0,
+            lists: 0,
             distinct: 0,
             counted: Counted::default(),
             seconds: 1.0,
+            pending_at_end: 0,
             held: None,
         };
         Report::new(&tally, totals, &Arguments::parse_from(["tricache-load"]))
@@ -305,9 +379,18 @@ mod tests {
     fn stale_for(staleness: Duration) -> Report {
         let (truth, origin) = (Truth::new(), Instant::now());
         truth.committed(0, 1);
-        truth.acknowledged(0, 1, origin);
+        truth.acknowledged(Owed::Key, 0, 1, origin);
         let mut notes = Notes::default();
-        notes.suspect(0, 0, origin + staleness);
+        notes.doubt(Doubt {
+            what: What::Row,
+            suspects: vec![Suspect {
+                index: 0,
+                commit: 0,
+                begun: origin + staleness,
+                owed: Owed::Key,
+            }],
+            is_unproven: false,
+        });
         report(notes, &truth)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::task::JoinSet;
@@ -10,17 +10,19 @@ use tokio::task::JoinSet;
 use crate::{
     arguments::{Arguments, KeySource},
     failure::Failure,
-    keys::{Ids, Plan, Trace, Zipf},
-    node::Node,
+    keys::{Amounts, Ids, Key, Plan, Trace, Zipf},
+    lists::{self, List, Lists},
+    node::{Node, Told},
     progress::Progress,
     reader::Reader,
     remote::Remote,
     report::{Report, Totals},
+    settling::Settling,
     stop::Stop,
     store::Store,
     tally::{Notes, Tally},
     temp_dir::TempDir,
-    truth::Truth,
+    truth::{Owed, Suspect, Truth},
 };
 
 /// Makes the run that `arguments` describe; raising `stop` ends it early.
@@ -41,19 +43,28 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         folder.path(),
     )?);
     let remote = Remote::start(arguments.remote()).await?;
-    let nodes = Node::fleet(arguments.nodes(), remote.url(), remote.namespace(), &store).await?;
-    let plan = Plan::new(
-        ids,
+    let lists = Arc::new(Lists::new(arguments.tags()));
+    let nodes = Node::fleet(
+        arguments.nodes(),
+        remote.url(),
+        remote.namespace(),
+        &store,
+        &lists,
+    )
+    .await?;
+    let amounts = Amounts {
         reads,
-        arguments.writes(),
-        nodes.len(),
-        arguments.seed(),
-    );
+        writes: arguments.writes(),
+        lists: arguments.lists(),
+        nodes: nodes.len(),
+    };
     let fleet = Arc::new(Fleet {
         nodes,
-        plan,
+        plan: Plan::new(ids, amounts, lists.clone(), arguments.seed()),
         store,
-        truth: Truth::new(),
+        lists,
+        truth: Arc::new(Truth::new()),
+        settling: Settling::default(),
         stop: stop.clone(),
     });
 
@@ -62,6 +73,7 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
     let tally = fleet.replay(arguments).await?;
     let seconds = begun.elapsed().as_secs_f64();
     drop(progress);
+    let pending_at_end = fleet.settle().await;
 
     let held = remote
         .measure()
@@ -77,9 +89,12 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         .unwrap_or_else(|failure| warn(&failure));
     let totals = Totals {
         loads: fleet.store.loads(),
+        list_loads: fleet.lists.loads(),
+        lists: fleet.lists.shown().len() as u64,
         distinct: fleet.plan.distinct(),
         counted,
         seconds,
+        pending_at_end,
         held,
     };
     Ok(Report::new(&tally, totals, arguments))
@@ -117,8 +132,12 @@ pub(crate) struct Fleet {
     pub(crate) plan: Plan,
     /// What stands behind the caches.
     pub(crate) store: Arc<Store>,
+    /// The lists, if there are any.
+    pub(crate) lists: Arc<Lists>,
     /// What a read should have known.
-    pub(crate) truth: Truth,
+    pub(crate) truth: Arc<Truth>,
+    /// Invalidations that are pending.
+    pub(crate) settling: Settling,
     /// The wish that the run ends early.
     pub(crate) stop: Stop,
 }
@@ -129,12 +148,47 @@ impl Fleet {
         self.plan.issued()
     }
 
+    /// Takes down what an invalidation after `commit` answered: at once, or when its pending part is taken.
+    pub(crate) fn told(&self, told: Told, owed: Owed, key: Key, commit: u64) {
+        // Before anything else: it is the instant of the acknowledgement.
+        let now = Instant::now();
+        if told.is_acknowledged() {
+            self.truth.acknowledged(owed, key.index, commit, now);
+        } else {
+            self.settling.follow(told, &self.truth, owed, key, commit);
+        }
+    }
+
+    /// The rows for which there is a newer commit than the list shows.
+    pub(crate) fn outdated(&self, list: &List, members: &[Key], begun: Instant) -> Vec<Suspect> {
+        let shown = list.lines.iter().zip(members);
+        shown
+            .filter(|(line, key)| self.truth.suspects(key.index, line.commit))
+            .map(|(line, key)| Suspect {
+                index: key.index,
+                commit: line.commit,
+                begun,
+                owed: lists::owed(list.number),
+            })
+            .collect()
+    }
+
+    /// Waits for what is pending, unless the run is to end early; how many invalidations are pending still.
+    async fn settle(&self) -> u64 {
+        let patience = if self.stop.is_stopped() {
+            Duration::ZERO
+        } else {
+            SETTLE
+        };
+        self.settling.finish(patience).await
+    }
+
     async fn replay(self: &Arc<Self>, arguments: &Arguments) -> Result<Tally, Failure> {
         let deadline = arguments.time().map(|time| Instant::now() + time);
         let tallies: Vec<_> = self
             .nodes
             .iter()
-            .map(|_| Arc::new(Mutex::new(Tally::new(arguments.bound()))))
+            .map(|_| Arc::new(Mutex::new(Tally::new(arguments.bounds()))))
             .collect();
         let mut readers = JoinSet::new();
         for _ in 0..arguments.concurrency() {
@@ -148,7 +202,7 @@ impl Fleet {
                 readers.spawn(reader.work());
             }
         }
-        self.conclude(readers, &tallies, Tally::new(arguments.bound()))
+        self.conclude(readers, &tallies, Tally::new(arguments.bounds()))
             .await
     }
 
@@ -176,3 +230,6 @@ impl Fleet {
 fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How long pending invalidations may take when no reads are made any more.
+const SETTLE: Duration = Duration::from_secs(10);
