@@ -119,6 +119,15 @@ pub(crate) fn is_tagged(list: u32) -> bool {
     list % 4 != 1
 }
 
+/// How the list is made, in words.
+pub(crate) fn made(list: u32) -> &'static str {
+    match (is_nested(list), is_tagged(list)) {
+        (false, _) => "of the store, tagged",
+        (true, true) => "of cached rows, tagged",
+        (true, false) => "of cached rows",
+    }
+}
+
 /// The tag of a list.
 pub(crate) fn tag(list: u32) -> String {
     format!("list-{list}")

@@ -11,8 +11,12 @@
 mod arguments;
 mod failure;
 mod keys;
+mod last_pass;
 mod lists;
+mod meter;
 mod node;
+mod outage;
+mod outage_report;
 mod progress;
 mod reader;
 mod redis_probe;

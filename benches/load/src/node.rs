@@ -1,6 +1,9 @@
 //! The nodes under load: the only place that calls tricache.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tricache::{
     BoxError, Cached, Error, InProcess, Loaded, Outcome, Policy, Receipt, TieredCache, Tiers,
@@ -9,6 +12,7 @@ use tricache::{
 use crate::{
     failure::Failure,
     lists::{self, Line, List, Lists},
+    meter::{Meter, Question, Subject},
     store::{Row, Store},
 };
 
@@ -17,14 +21,26 @@ pub(crate) struct Node {
     tiers: Tiers,
     rows: Rows,
     lists: TieredCache<u32, List>,
-    catalogue: Arc<Lists>,
+}
+
+/// What stands behind all nodes.
+#[derive(Clone)]
+pub(crate) struct Source {
+    /// Where rows are kept.
+    pub(crate) store: Arc<Store>,
+    /// What lists show.
+    pub(crate) lists: Arc<Lists>,
+    /// Who records what is asked of the store.
+    pub(crate) meter: Arc<Meter>,
 }
 
 /// The rows as this node caches them.
 #[derive(Clone)]
 struct Rows {
     cache: TieredCache<u32, Row>,
-    store: Arc<Store>,
+    source: Source,
+    /// The number of the node.
+    node: usize,
 }
 
 /// What a read returned.
@@ -34,6 +50,8 @@ pub(crate) struct Answer {
     pub(crate) commit: u64,
     /// The tier it came from.
     pub(crate) class: Class,
+    /// The same in the words of the cache.
+    pub(crate) outcome: &'static str,
     /// Whether nobody could prove it when it was read.
     pub(crate) is_unproven: bool,
     /// Whether it is the row that was asked for, and of one piece.
@@ -108,12 +126,11 @@ impl Node {
         count: usize,
         redis: Option<&str>,
         namespace: &str,
-        store: &Arc<Store>,
-        catalogue: &Arc<Lists>,
+        source: &Source,
     ) -> Result<Vec<Arc<Self>>, Failure> {
         let hub = InProcess::new();
         let mut nodes = Vec::with_capacity(count);
-        for _ in 0..count {
+        for node in 0..count {
             let builder = Tiers::builder(namespace);
             let builder = match redis {
                 Some(url) => builder.redis(url),
@@ -123,15 +140,11 @@ impl Node {
             let tiers = builder.build().await.map_err(failed)?;
             let rows = Rows {
                 cache: tiers.cache("row", POLICY).map_err(failed)?,
-                store: store.clone(),
+                source: source.clone(),
+                node,
             };
             let lists = tiers.cache("list", POLICY).map_err(failed)?;
-            nodes.push(Arc::new(Self {
-                tiers,
-                rows,
-                lists,
-                catalogue: catalogue.clone(),
-            }));
+            nodes.push(Arc::new(Self { tiers, rows, lists }));
         }
         Ok(nodes)
     }
@@ -148,6 +161,7 @@ impl Node {
         Ok(Answer {
             commit: row.commit,
             class,
+            outcome: row.outcome().as_str(),
             is_unproven: is_unproven(row.outcome()),
             is_whole,
         })
@@ -158,7 +172,7 @@ impl Node {
     /// # Errors
     /// With the message of the cache.
     pub(crate) async fn read_list(&self, number: u32) -> Result<ListAnswer, Error> {
-        let load = |_| make_list(self.rows.clone(), self.catalogue.clone(), number);
+        let load = |_| make_list(self.rows.clone(), number);
         let list = self.lists.get_or_load(&number, load).await?;
         Ok(ListAnswer {
             class: class(list.outcome()),
@@ -172,7 +186,10 @@ impl Node {
     /// # Errors
     /// With the message of the cache.
     pub(crate) async fn invalidate(&self, id: u32) -> Result<Told, Error> {
-        self.rows.cache.invalidate(&id).await.map(Told)
+        let begun = Instant::now();
+        let receipt = self.rows.cache.invalidate(&id).await?;
+        self.rows.invalidated(Subject::Row(id), begun);
+        Ok(Told(receipt))
     }
 
     /// Tells all nodes that a row has changed which belongs in this list.
@@ -180,8 +197,10 @@ impl Node {
     /// # Errors
     /// With the message of the cache.
     pub(crate) async fn invalidate_list(&self, number: u32) -> Result<Told, Error> {
-        let tags = [lists::tag(number)];
-        self.tiers.invalidate_tags(tags).await.map(Told)
+        let begun = Instant::now();
+        let receipt = self.tiers.invalidate_tags([lists::tag(number)]).await?;
+        self.rows.invalidated(Subject::List(number), begun);
+        Ok(Told(receipt))
     }
 
     /// What the node counted by itself.
@@ -204,28 +223,36 @@ impl Node {
 impl Rows {
     async fn get(&self, id: u32) -> Result<Cached<Row>, Error> {
         let load = |_| {
-            let store = self.store.clone();
-            async move { store.load(id).await }
+            let (source, question) = (self.source.clone(), self.question(Subject::Row(id)));
+            async move {
+                let _under_way = source.meter.begin(question);
+                source.store.load(id).await
+            }
         };
         self.cache.get_or_load(&id, load).await
     }
+
+    fn invalidated(&self, subject: Subject, begun: Instant) {
+        let question = self.question(subject);
+        self.source.meter.invalidated(question, begun);
+    }
+
+    fn question(&self, subject: Subject) -> Question {
+        Question {
+            node: self.node,
+            subject,
+        }
+    }
 }
 
-async fn make_list(
-    rows: Rows,
-    catalogue: Arc<Lists>,
-    number: u32,
-) -> Result<Loaded<List>, BoxError> {
-    catalogue.note_load();
-    let ids = catalogue
-        .members(number)
-        .into_iter()
-        .map(|key| key.id)
-        .collect();
+async fn make_list(rows: Rows, number: u32) -> Result<Loaded<List>, BoxError> {
+    rows.source.lists.note_load();
+    let members = rows.source.lists.members(number);
+    let ids = members.into_iter().map(|key| key.id).collect();
     let list = if lists::is_nested(number) {
         of_cached_rows(&rows, number, ids).await?
     } else {
-        of_the_store(&rows.store, number, ids).await?
+        of_the_store(&rows, number, ids).await?
     };
     let loaded = Loaded::new(list);
     Ok(if lists::is_tagged(number) {
@@ -236,25 +263,25 @@ async fn make_list(
 }
 
 async fn of_cached_rows(rows: &Rows, number: u32, ids: Vec<u32>) -> Result<List, BoxError> {
-    let mut lines = Vec::with_capacity(ids.len());
-    let mut unproven = false;
+    let mut list = List {
+        number,
+        lines: Vec::with_capacity(ids.len()),
+        is_unproven: false,
+    };
     for id in ids {
         let row = rows.get(id).await?;
-        unproven |= is_unproven(row.outcome());
-        lines.push(Line {
+        list.is_unproven |= is_unproven(row.outcome());
+        list.lines.push(Line {
             id: row.id,
             commit: row.commit,
         });
     }
-    Ok(List {
-        number,
-        lines,
-        is_unproven: unproven,
-    })
+    Ok(list)
 }
 
-async fn of_the_store(store: &Store, number: u32, ids: Vec<u32>) -> Result<List, BoxError> {
-    let commits = store.load_commits(ids.clone()).await?;
+async fn of_the_store(rows: &Rows, number: u32, ids: Vec<u32>) -> Result<List, BoxError> {
+    let _under_way = (rows.source.meter).begin(rows.question(Subject::List(number)));
+    let commits = rows.source.store.load_commits(ids.clone()).await?;
     let lines = ids.into_iter().zip(commits);
     Ok(List {
         number,

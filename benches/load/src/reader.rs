@@ -89,6 +89,7 @@ impl Reader {
                             begun,
                             owed: Owed::Key,
                         }],
+                        outcome: answer.outcome,
                         is_unproven: answer.is_unproven,
                     });
                 }
@@ -113,8 +114,9 @@ impl Reader {
         let suspects = self.fleet.outdated(&answer.list, &members, begun);
         if !suspects.is_empty() {
             notes.doubt(Doubt {
-                what: What::List,
+                what: What::List(number),
                 suspects,
+                outcome: answer.list.outcome().as_str(),
                 is_unproven: answer.is_unproven,
             });
         }

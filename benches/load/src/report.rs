@@ -8,7 +8,10 @@ use serde::Serialize;
 use crate::{
     arguments::Arguments,
     failure::Failure,
+    last_pass::Passed,
     node::{Class, Counted},
+    outage::Outage,
+    outage_report::OutageReport,
     redis_probe::Held,
     tally::Tally,
 };
@@ -51,11 +54,15 @@ pub(crate) struct Report {
     /// What Redis used more at the end than before; `None` without Redis.
     redis_bytes: Option<i64>,
     keys_without_ttl: BTreeMap<String, u64>,
+    /// Redis killed in the middle of the run; `None` if it was not.
+    outage: Option<OutageReport>,
     seconds: f64,
     nodes: usize,
     seed: u64,
     /// Lists that show something.
     lists: u64,
+    #[serde(skip)]
+    wants_outage: bool,
     #[serde(skip)]
     messages: Vec<String>,
 }
@@ -77,6 +84,8 @@ pub(crate) struct Totals {
     pub(crate) seconds: f64,
     /// Invalidations that were never acknowledged.
     pub(crate) pending_at_end: u64,
+    /// What happened while Redis was killed, and what a last pass has found; `None` if it was not killed.
+    pub(crate) outage: Option<(Outage, Passed)>,
     /// What Redis holds; `None` without Redis.
     pub(crate) held: Option<Held>,
 }
@@ -140,20 +149,45 @@ impl Report {
                 .collect(),
             redis_bytes,
             keys_without_ttl,
+            outage: totals
+                .outage
+                .map(|(outage, passed)| OutageReport::new(outage, &passed)),
+            wants_outage: arguments.kill_redis().is_some(),
             seconds: rounded(totals.seconds),
             nodes: arguments.nodes(),
             seed: arguments.seed(),
             lists: totals.lists,
             messages: errors
                 .iter()
-                .map(|(kind, errors)| format!("{}: {}", kind.as_str(), errors.first))
+                .map(|(kind, errors)| {
+                    format!(
+                        "first error of its kind: {}: {}",
+                        kind.as_str(),
+                        errors.first
+                    )
+                })
+                .chain(
+                    tally
+                        .too_stale()
+                        .iter()
+                        .map(|read| format!("stale over bound: {read}")),
+                )
                 .collect(),
         }
     }
 
-    /// Whether nothing failed, no read was stale for longer than the bound, and the run could have shown one.
+    /// Whether nothing failed, no read was stale for longer than the bound, and the run could have shown one; with an
+    /// outage also whether it left nothing pending or without effect, and the store was spared.
     pub(crate) fn is_clean(&self) -> bool {
-        self.errors == 0 && self.stale_over_bound == 0 && !self.is_blind()
+        self.errors == 0 && self.stale_over_bound == 0 && !self.is_blind() && self.is_over_it()
+    }
+
+    /// Whether the outage, if one was wanted, has left no traces.
+    fn is_over_it(&self) -> bool {
+        match &self.outage {
+            Some(outage) => self.pending_at_end == 0 && outage.is_clean(),
+            None => !self.wants_outage,
+        }
     }
 
     /// Whether there were writes, but no acknowledgement against which a read could have been stale.
@@ -170,17 +204,22 @@ impl Report {
     }
 }
 
-/// Writes the table to standard output, and the first error of each kind to standard error.
+/// Writes the table to standard output, and the first errors and stale reads to standard error.
 ///
 /// # Errors
 /// When standard output is closed.
 pub(crate) fn print(report: &Report) -> Result<(), Failure> {
     for message in &report.messages {
-        eprintln!("first error of its kind: {message}");
+        eprintln!("{message}");
     }
     if report.is_blind() {
         eprintln!(
             "warning: no invalidation was acknowledged, so this run says nothing about stale reads"
+        );
+    }
+    if report.wants_outage && report.outage.as_ref().is_none_or(OutageReport::is_blind) {
+        eprintln!(
+            "warning: nothing was read while Redis was away, so this run says nothing about that"
         );
     }
     write!(std::io::stdout(), "{report}")
@@ -236,7 +275,8 @@ impl fmt::Display for Report {
             f,
             "keys without TTL",
             Counts(self.keys_without_ttl.values().sum(), &self.keys_without_ttl),
-        )
+        )?;
+        self.outage.iter().try_for_each(|outage| outage.fmt(f))
     }
 }
 
@@ -276,7 +316,8 @@ impl Report {
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
+/// One line of the table.
+pub(crate) fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
     writeln!(f, "{name:<18}{value}")
 }
 
@@ -349,6 +390,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        meter::Loads,
         tally::{Bounds, Doubt, Kind, Notes, What},
         truth::{Owed, Suspect, Truth},
     };
@@ -370,6 +412,7 @@ mod tests {
             counted: Counted::default(),
             seconds: 1.0,
             pending_at_end: 0,
+            outage: None,
             held: None,
         };
         Report::new(&tally, totals, &Arguments::parse_from(["tricache-load"]))
@@ -389,6 +432,7 @@ mod tests {
                 begun: origin + staleness,
                 owed: Owed::Key,
             }],
+            outcome: "local_hit",
             is_unproven: false,
         });
         report(notes, &truth)
@@ -406,6 +450,34 @@ mod tests {
         notes.failed_read(Kind::Read, "no answer".to_owned());
 
         assert!(!report(notes, &Truth::new()).is_clean());
+    }
+
+    #[test]
+    fn a_run_without_the_outage_that_was_wanted_shows_nothing() {
+        let report = Report {
+            wants_outage: true,
+            ..report(Notes::default(), &Truth::new())
+        };
+
+        assert!(!report.is_clean());
+    }
+
+    #[test]
+    fn what_is_pending_at_the_end_fails_a_run_with_an_outage() {
+        let passed = Passed::default();
+        let outage = Outage {
+            lasted: BOUND,
+            reads: 1,
+            loads: Loads::default(),
+        };
+        let ended_with = |pending_at_end| Report {
+            pending_at_end,
+            outage: Some(OutageReport::new(outage, &passed)),
+            ..report(Notes::default(), &Truth::new())
+        };
+
+        assert!(ended_with(0).is_clean());
+        assert!(!ended_with(1).is_clean());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! One run: what is set up, the readers, and what is measured at the end.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,8 +14,11 @@ use crate::{
     arguments::{Arguments, KeySource},
     failure::Failure,
     keys::{Amounts, Ids, Key, Plan, Trace, Zipf},
+    last_pass::{Passed, pass},
     lists::{self, List, Lists},
-    node::{Node, Told},
+    meter::Meter,
+    node::{Node, Source, Told},
+    outage::outage,
     progress::Progress,
     reader::Reader,
     remote::Remote,
@@ -33,6 +39,7 @@ use crate::{
 /// # Cancel safety
 /// Dropping this future ends the readers, the redis-server it started, and removes its folders.
 pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Failure> {
+    arguments.check()?;
     let (ids, reads) = ids(arguments).await?;
     // Held here, not by the store, which a load may keep alive for longer than the run.
     let folder =
@@ -42,16 +49,14 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         arguments.store_latency(),
         folder.path(),
     )?);
-    let remote = Remote::start(arguments.remote()).await?;
+    let mut remote = Remote::start(arguments.remote()).await?;
     let lists = Arc::new(Lists::new(arguments.tags()));
-    let nodes = Node::fleet(
-        arguments.nodes(),
-        remote.url(),
-        remote.namespace(),
-        &store,
-        &lists,
-    )
-    .await?;
+    let source = Source {
+        store: store.clone(),
+        lists: lists.clone(),
+        meter: Arc::default(),
+    };
+    let nodes = Node::fleet(arguments.nodes(), remote.url(), remote.namespace(), &source).await?;
     let amounts = Amounts {
         reads,
         writes: arguments.writes(),
@@ -65,15 +70,29 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         lists,
         truth: Arc::new(Truth::new()),
         settling: Settling::default(),
+        meter: source.meter,
+        half: reads.map_or(u64::MAX, |reads| reads.div_ceil(2)),
+        over: AtomicBool::new(false),
         stop: stop.clone(),
     });
 
     let begun = Instant::now();
     let progress = Progress::start(reads, arguments.time(), fleet.clone());
-    let tally = fleet.replay(arguments).await?;
-    let seconds = begun.elapsed().as_secs_f64();
+    let replay = async {
+        let tally = fleet.replay(arguments).await;
+        fleet.over.store(true, Ordering::Relaxed);
+        tally.map(|tally| (tally, begun.elapsed().as_secs_f64()))
+    };
+    let (replayed, outage) = tokio::join!(replay, outage(arguments, &mut remote, &fleet, begun));
+    let ((mut tally, seconds), outage) = (replayed?, outage?);
     drop(progress);
     let pending_at_end = fleet.settle().await;
+    let outage = match outage {
+        Some(outage) if !stop.is_stopped() => {
+            Some((outage, fleet.look_again(arguments, &mut tally).await?))
+        }
+        _ => None,
+    };
 
     let held = remote
         .measure()
@@ -95,6 +114,7 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         counted,
         seconds,
         pending_at_end,
+        outage,
         held,
     };
     Ok(Report::new(&tally, totals, arguments))
@@ -138,6 +158,10 @@ pub(crate) struct Fleet {
     pub(crate) truth: Arc<Truth>,
     /// Invalidations that are pending.
     pub(crate) settling: Settling,
+    /// What the store is asked while Redis is away.
+    pub(crate) meter: Arc<Meter>,
+    half: u64,
+    over: AtomicBool,
     /// The wish that the run ends early.
     pub(crate) stop: Stop,
 }
@@ -146,6 +170,16 @@ impl Fleet {
     /// How many reads were taken so far.
     pub(crate) fn issued(&self) -> u64 {
         self.plan.issued()
+    }
+
+    /// Whether half of the reads were taken, if it is known how many there will be.
+    pub(crate) fn is_half_read(&self) -> bool {
+        self.issued() >= self.half
+    }
+
+    /// Whether all readers have ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// Takes down what an invalidation after `commit` answered: at once, or when its pending part is taken.
@@ -157,6 +191,12 @@ impl Fleet {
         } else {
             self.settling.follow(told, &self.truth, owed, key, commit);
         }
+    }
+
+    /// Whether there is a newer commit of one of its rows than the list shows.
+    pub(crate) fn is_outdated(&self, list: &List) -> bool {
+        let members = self.lists.members(list.number);
+        !self.outdated(list, &members, Instant::now()).is_empty()
     }
 
     /// The rows for which there is a newer commit than the list shows.
@@ -181,6 +221,22 @@ impl Fleet {
             SETTLE
         };
         self.settling.finish(patience).await
+    }
+
+    /// Looks whether everything is effective that was told, once the bound has passed.
+    async fn look_again(
+        self: &Arc<Self>,
+        arguments: &Arguments,
+        tally: &mut Tally,
+    ) -> Result<Passed, Failure> {
+        tokio::time::sleep(arguments.bounds().proven).await;
+        let passed = pass(self).await?;
+        let mut notes = Notes::default();
+        for message in &passed.failed {
+            notes.failed_check(message.clone());
+        }
+        tally.finish(notes, &self.truth);
+        Ok(passed)
     }
 
     async fn replay(self: &Arc<Self>, arguments: &Arguments) -> Result<Tally, Failure> {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use hdrhistogram::Histogram;
 
 use crate::{
+    lists,
     node::Class,
     truth::{Suspect, Truth},
 };
@@ -20,6 +21,8 @@ pub(crate) struct Tally {
     load: Histogram<u64>,
     stale: Histogram<u64>,
     stale_over_bound: u64,
+    /// The first of these, in words.
+    too_stale: Vec<String>,
     lists: ListTally,
     errors: BTreeMap<Kind, Errors>,
     bounds: Bounds,
@@ -56,6 +59,8 @@ pub(crate) struct Doubt {
     pub(crate) what: What,
     /// The rows in question; the stalest of them counts.
     pub(crate) suspects: Vec<Suspect>,
+    /// Where the answer came from, in the words of the cache.
+    pub(crate) outcome: &'static str,
     /// Whether the read said of itself that nobody could prove it.
     pub(crate) is_unproven: bool,
 }
@@ -65,8 +70,8 @@ pub(crate) struct Doubt {
 pub(crate) enum What {
     /// A row.
     Row,
-    /// A list of rows.
-    List,
+    /// The list of this number.
+    List(u32),
 }
 
 /// What failed.
@@ -82,6 +87,8 @@ pub(crate) enum Kind {
     Write,
     /// An invalidation returned an error.
     Invalidate,
+    /// A read of the last pass returned an error.
+    Check,
 }
 
 /// The errors of one kind.
@@ -159,6 +166,11 @@ impl Notes {
         self.errors.push((Kind::Invalidate, message));
     }
 
+    /// A read of the last pass failed.
+    pub(crate) fn failed_check(&mut self, message: String) {
+        self.errors.push((Kind::Check, message));
+    }
+
     /// The invalidation of a tag failed.
     pub(crate) fn failed_tag(&mut self, message: String) {
         self.tag_invalidations += 1;
@@ -178,6 +190,7 @@ impl Tally {
             load: nanoseconds(),
             stale: nanoseconds(),
             stale_over_bound: 0,
+            too_stale: Vec::new(),
             lists: ListTally::default(),
             errors: BTreeMap::new(),
             bounds,
@@ -221,6 +234,9 @@ impl Tally {
         self.writes += other.writes;
         self.pending += other.pending;
         self.stale_over_bound += other.stale_over_bound;
+        let room = SHOWN.saturating_sub(self.too_stale.len());
+        self.too_stale
+            .extend(other.too_stale.iter().take(room).cloned());
         self.lists.add(other.lists);
         merge(&mut self.local, &other.local);
         merge(&mut self.remote, &other.remote);
@@ -274,6 +290,11 @@ impl Tally {
         self.lists
     }
 
+    /// The first reads that were stale for longer than the bound, in words.
+    pub(crate) fn too_stale(&self) -> &[String] {
+        &self.too_stale
+    }
+
     /// What failed, by kind.
     pub(crate) fn errors(&self) -> &BTreeMap<Kind, Errors> {
         &self.errors
@@ -293,7 +314,10 @@ impl Tally {
                 let over = staleness > self.bounds.of(&doubt);
                 record(&mut self.stale, staleness);
                 self.stale_over_bound += u64::from(over);
-                if doubt.what == What::List {
+                if over && self.too_stale.len() < SHOWN {
+                    self.too_stale.push(doubt.in_words(staleness));
+                }
+                if matches!(doubt.what, What::List(_)) {
                     self.lists.stale += 1;
                     self.lists.stale_over_bound += u64::from(over);
                 }
@@ -330,6 +354,15 @@ impl Doubt {
             .filter_map(|suspect| truth.staleness(suspect))
             .max()
     }
+
+    fn in_words(&self, staleness: Duration) -> String {
+        let what = match self.what {
+            What::Row => "a row".to_owned(),
+            What::List(list) => format!("list {list}, {}", lists::made(list)),
+        };
+        let unproven = if self.is_unproven { ", unproven" } else { "" };
+        format!("{what}: {staleness:?}, {}{unproven}", self.outcome)
+    }
 }
 
 impl Kind {
@@ -341,6 +374,7 @@ impl Kind {
             Self::WrongList => "wrong list",
             Self::Write => "write",
             Self::Invalidate => "invalidate",
+            Self::Check => "check",
         }
     }
 }
@@ -360,6 +394,7 @@ fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
 
 const LONGEST: Duration = Duration::from_secs(3600);
 const DIGITS: u8 = 3;
+const SHOWN: usize = 20;
 const MANY_DOUBTS: usize = 8192;
 
 #[cfg(test)]
@@ -380,6 +415,7 @@ mod tests {
         Doubt {
             what: What::Row,
             suspects: vec![old(1, begun, Owed::Key)],
+            outcome: "local_hit",
             is_unproven: false,
         }
     }
@@ -457,11 +493,12 @@ mod tests {
             truth.acknowledged(Owed::Tag, index, 1, at(acknowledged));
         }
         let list = |rows: &[u32]| Doubt {
-            what: What::List,
+            what: What::List(7),
             suspects: rows
                 .iter()
                 .map(|row| old(*row, at(100), Owed::Tag))
                 .collect(),
+            outcome: "local_hit",
             is_unproven: false,
         };
         let mut notes = Notes::default();
@@ -476,6 +513,10 @@ mod tests {
         assert_eq!((lists.stale, lists.stale_over_bound), (2, 1));
         assert_eq!((tally.staleness().len(), tally.stale_over_bound()), (2, 1));
         assert_eq!(tally.staleness().max() / 1_000_000, 90);
+        assert_eq!(
+            tally.too_stale(),
+            ["list 7, of cached rows, tagged: 90ms, local_hit"]
+        );
     }
 
     #[test]

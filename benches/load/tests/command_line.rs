@@ -25,6 +25,7 @@ fn in_process_run_reports_every_number_and_succeeds() {
         (&Value::from(3), &Value::from(7))
     );
     assert_eq!(report["redis_bytes"], Value::Null);
+    assert_eq!(report["outage"], Value::Null);
     assert_eq!(report["keys_without_ttl"], serde_json::json!({}));
     assert_numbers_add_up(&report);
     for name in ["lists", "list_reads", "list_loads", "tag_invalidations"] {
@@ -74,6 +75,39 @@ fn lists_go_through_redis_too() {
     }
     assert_clean(&output);
     assert_numbers_of_lists(&folder.report());
+    assert!(folder.is_tidy());
+}
+
+#[test]
+fn redis_killed_in_the_middle_leaves_nothing_pending_and_nothing_without_effect() {
+    let folder = Folder::new("kill-redis");
+
+    let output = folder.run("--kill-redis 1 --seconds 4 --tags 20 --zipf 500 --store-latency 1ms");
+
+    if !has_redis_server() {
+        return assert_refused(&output, "--in-process");
+    }
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report = folder.report();
+    let outage = |name: &str| {
+        report["outage"][name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}"))
+    };
+    assert!(outage("seconds") >= 1.0);
+    assert!(outage("reads") > 0.0);
+    assert!(outage("loads") > 0.0, "without Redis nodes ask the store");
+    assert!(outage("most_loads_under_way") > 0.0);
+    assert!(outage("checked") > 0.0);
+    assert_eq!(
+        (outage("loads_over_bound"), outage("not_effective")),
+        (0.0, 0.0)
+    );
+    assert!(report["pending"].as_u64().unwrap() > 0, "writes went on");
+    assert_eq!(
+        (&report["errors"], &report["pending_at_end"]),
+        (&Value::from(0), &Value::from(0))
+    );
     assert!(folder.is_tidy());
 }
 
@@ -127,6 +161,16 @@ fn bad_input_is_refused_in_words() {
         ),
         ("--in-process --trace a.xz --zipf 10", "cannot be used with"),
         ("--in-process --store paper", "sqlite"),
+        ("--in-process --kill-redis", "cannot be used with"),
+        (
+            "--redis redis://127.0.0.1:1 --kill-redis",
+            "cannot be used with",
+        ),
+        ("--kill-redis never", "expected a number of seconds"),
+        (
+            "--kill-redis --seconds 20",
+            "--seconds must be more than twice that",
+        ),
         (
             "--redis redis://user:secret@127.0.0.1:1",
             "cannot reach Redis at 127.0.0.1:1",

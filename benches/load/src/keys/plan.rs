@@ -118,6 +118,19 @@ impl Plan {
         self.steps().indices.len() as u64
     }
 
+    /// All keys of the steps so far, in the order of their indices.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let steps = self.steps();
+        let mut keys: Vec<Key> = (steps.indices.iter())
+            .map(|(id, index)| Key {
+                id: *id,
+                index: *index,
+            })
+            .collect();
+        keys.sort_unstable_by_key(|key| key.index);
+        keys
+    }
+
     fn steps(&self) -> MutexGuard<'_, Steps> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -259,6 +272,9 @@ mod tests {
             .collect();
         assert_eq!(by_index.len(), by_id.len());
         assert_eq!(plan.distinct(), by_index.len() as u64);
+        for (index, key) in plan.keys().into_iter().enumerate() {
+            assert_eq!((key.index, by_index[&key.index]), (index as u32, key.id));
+        }
         assert!(
             by_index
                 .keys()
