@@ -8,6 +8,8 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 
+use crate::{failure::Failure, node::LOCAL_TTL, tally::Bounds};
+
 /// Replays reads through several nodes of tricache, writes beside them, and reports every stale read.
 ///
 /// Each node is a `Tiers` of its own in this process. The exit status is 0 only if no read was stale for longer than
@@ -36,6 +38,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
     writes: f64,
 
+    /// Beside the objects, so many lists that show up to 50 of them each; 5% of the reads are followed by one of a list.
+    #[arg(long, value_name = "N")]
+    tags: Option<NonZeroU32>,
+
     /// The store behind the caches.
     #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
     store: StoreKind,
@@ -55,6 +61,18 @@ pub(crate) struct Arguments {
     /// How stale a read may be; a read beyond it fails the run.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     bound: Duration,
+
+    /// Kill the run's own Redis in the middle, and start it again with nothing in it after so many seconds [10 if none
+    /// are given].
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = seconds,
+        conflicts_with_all = ["redis", "in_process"]
+    )]
+    kill_redis: Option<Duration>,
 
     /// Use this Redis, under a namespace of this run that is removed at the end [default: start a redis-server].
     #[arg(long, value_name = "URL", conflicts_with = "in_process")]
@@ -124,6 +142,25 @@ impl Arguments {
         self.seconds
     }
 
+    /// How long Redis is to be away in the middle of the run.
+    pub(crate) fn kill_redis(&self) -> Option<Duration> {
+        self.kill_redis
+    }
+
+    /// Whether what was asked for can be done.
+    ///
+    /// # Errors
+    /// When Redis is to be away until the end of the run or longer.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match (self.kill_redis, self.seconds) {
+            (Some(away), Some(time)) if away * 2 >= time => Err(Failure::plain(format!(
+                "--kill-redis takes Redis away in the middle of the run, and for {} seconds: --seconds must be more than twice that",
+                away.as_secs_f64()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Which remote tier the nodes share.
     pub(crate) fn remote(&self) -> RemoteChoice<'_> {
         match &self.redis {
@@ -148,6 +185,16 @@ impl Arguments {
         self.writes
     }
 
+    /// How many lists there are beside the objects.
+    pub(crate) fn tags(&self) -> u32 {
+        self.tags.map_or(0, NonZeroU32::get)
+    }
+
+    /// The probability that a read is followed by one of a list.
+    pub(crate) fn lists(&self) -> f64 {
+        self.tags.map_or(0.0, |_| LIST_READS)
+    }
+
     /// The kind of store.
     pub(crate) fn store(&self) -> StoreKind {
         self.store
@@ -158,9 +205,16 @@ impl Arguments {
         self.store_latency
     }
 
-    /// How stale a read may be.
-    pub(crate) fn bound(&self) -> Duration {
-        self.bound
+    /// How stale a read may be. While Redis is away on purpose, one that says that it is unproven may be as old as the
+    /// local TTL.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let unproven = self
+            .kill_redis
+            .map_or(self.bound, |_| self.bound.max(LOCAL_TTL));
+        Bounds {
+            proven: self.bound,
+            unproven,
+        }
     }
 
     /// Where the JSON goes.
@@ -212,6 +266,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 const DEFAULT_KEYS: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+const LIST_READS: f64 = 0.05;
 const DEFAULT_READS: u64 = 1_000_000;
 const DURATION_EXPECTED: &str = "expected a number and a unit: us, ms, s or m";
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -237,7 +292,7 @@ mod tests {
         );
         assert_eq!(arguments.writes(), 0.01);
         assert_eq!(
-            (arguments.store_latency(), arguments.bound()),
+            (arguments.store_latency(), arguments.bounds().proven),
             (Duration::from_millis(5), Duration::from_secs(1))
         );
     }
@@ -257,11 +312,11 @@ mod tests {
     #[test]
     fn times_carry_their_unit() {
         assert_eq!(
-            parse("--bound 250us").unwrap().bound(),
+            parse("--bound 250us").unwrap().bounds().proven,
             Duration::from_micros(250)
         );
         assert_eq!(
-            parse("--bound 1.5s").unwrap().bound(),
+            parse("--bound 1.5s").unwrap().bounds().proven,
             Duration::from_millis(1500)
         );
         assert_eq!(
@@ -280,6 +335,8 @@ mod tests {
             "--trace a.xz --zipf 10",
             "--redis redis://127.0.0.1 --in-process",
             "--reads 10 --seconds 1",
+            "--kill-redis --in-process",
+            "--kill-redis 1 --redis redis://127.0.0.1",
         ] {
             let kind = parse(wrong).unwrap_err().kind();
             assert_eq!(kind, clap::error::ErrorKind::ArgumentConflict, "{wrong}");
@@ -294,6 +351,8 @@ mod tests {
             "--reads 0",
             "--seconds 0",
             "--concurrency 0",
+            "--tags 0",
+            "--kill-redis 0",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
@@ -304,5 +363,39 @@ mod tests {
         assert_eq!(parse("--trace a.xz").unwrap().reads(), None);
         assert_eq!(parse("--trace a.xz --reads 7").unwrap().reads(), Some(7));
         assert_eq!(parse("--zipf 10 --seconds 2").unwrap().reads(), None);
+    }
+
+    #[test]
+    fn redis_is_killed_for_ten_seconds_unless_said_otherwise() {
+        assert_eq!(parse("").unwrap().kill_redis(), None);
+        assert_eq!(
+            parse("--kill-redis --tags 3").unwrap().kill_redis(),
+            Some(Duration::from_secs(10))
+        );
+        assert_eq!(
+            parse("--kill-redis 1.5").unwrap().kill_redis(),
+            Some(Duration::from_millis(1500))
+        );
+    }
+
+    #[test]
+    fn redis_must_be_back_before_the_time_is_over() {
+        assert!(parse("--kill-redis 2 --seconds 5").unwrap().check().is_ok());
+        assert!(
+            parse("--kill-redis 2 --seconds 4")
+                .unwrap()
+                .check()
+                .is_err()
+        );
+        assert!(parse("--kill-redis 2").unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn only_without_redis_an_unproven_read_may_be_older() {
+        let bound = Duration::from_secs(1);
+
+        assert_eq!(parse("").unwrap().bounds().unproven, bound);
+        assert_eq!(parse("--kill-redis").unwrap().bounds().unproven, LOCAL_TTL);
+        assert_eq!(parse("--kill-redis").unwrap().bounds().proven, bound);
     }
 }

@@ -40,40 +40,31 @@ impl RedisServer {
         format!("redis://{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// Kills the process and waits for its end. What it held is lost.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn kill(&mut self) -> Result<(), Failure> {
+        let ended = self.process.kill().and_then(|()| self.process.wait());
+        ended
+            .map(drop)
+            .map_err(|error| Failure::new("cannot kill redis-server", error))
+    }
+
+    /// Starts a killed server again, on the same port and with nothing in it.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) async fn revive(&mut self) -> Result<(), Failure> {
+        self.process = launch(self.port, &self.folder)?;
+        self.wait().await
+    }
+
     fn spawn() -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::new("cannot start redis-server", error);
         let folder = TempDir::new().map_err(failed)?;
         let port = free_port().map_err(failed)?;
-        let mut command = Command::new("redis-server");
-        command
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                &Ipv4Addr::LOCALHOST.to_string(),
-            ])
-            .args([
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--daemonize",
-                "no",
-                "--logfile",
-                "redis.log",
-                "--dir",
-            ])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        detach_from_terminal(&mut command);
-        let process = command.spawn().map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Failure::plain(NO_SERVER),
-            _ => failed(error),
-        })?;
         Ok(Self {
-            process,
+            process: launch(port, &folder)?,
             port,
             folder,
         })
@@ -121,6 +112,41 @@ impl Drop for RedisServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn launch(port: u16, folder: &TempDir) -> Result<Child, Failure> {
+    let mut command = Command::new("redis-server");
+    command
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            &Ipv4Addr::LOCALHOST.to_string(),
+        ])
+        .args([
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--daemonize",
+            "no",
+            "--logfile",
+            "redis.log",
+            "--dir",
+        ])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    detach_from_terminal(&mut command);
+    command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::plain(NO_SERVER),
+        _ => failed(error),
+    })
+}
+
+fn failed(error: std::io::Error) -> Failure {
+    Failure::new("cannot start redis-server", error)
 }
 
 fn free_port() -> std::io::Result<u16> {

@@ -70,6 +70,27 @@ impl Remote {
         }))
     }
 
+    /// Kills the redis-server of this run.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be killed.
+    pub(crate) fn kill(&mut self) -> Result<(), Failure> {
+        self.own()?.kill()
+    }
+
+    /// Starts the redis-server of this run again, with nothing in it, where it was before.
+    ///
+    /// # Errors
+    /// When there is none, or it does not come up.
+    pub(crate) async fn revive(&mut self) -> Result<(), Failure> {
+        self.own()?.revive().await
+    }
+
+    fn own(&mut self) -> Result<&mut RedisServer, Failure> {
+        let own = self.redis.as_mut().and_then(|redis| redis.own.as_mut());
+        own.ok_or_else(|| Failure::plain("only a redis-server of the run's own is killed"))
+    }
+
     /// Removes this run's keys from a Redis that is not its own.
     ///
     /// # Errors

@@ -8,7 +8,10 @@ use serde::Serialize;
 use crate::{
     arguments::Arguments,
     failure::Failure,
+    last_pass::Passed,
     node::{Class, Counted},
+    outage::Outage,
+    outage_report::OutageReport,
     redis_probe::Held,
     tally::Tally,
 };
@@ -29,10 +32,20 @@ pub(crate) struct Report {
     /// Different objects among the reads.
     distinct: u64,
     writes: u64,
-    /// Invalidations that were not acknowledged.
+    /// Writes whose key's invalidation was not acknowledged at once.
     pending: u64,
+    /// Invalidations of keys and of tags that were not acknowledged even later.
+    pending_at_end: u64,
     stale_reads: u64,
     stale_over_bound: u64,
+    /// Reads of lists, which are not among `reads`; their staleness is among that of all.
+    list_reads: u64,
+    list_local_hits: u64,
+    /// Lists that were made, from the store or of cached rows.
+    list_loads: u64,
+    list_stale: u64,
+    list_stale_over_bound: u64,
+    tag_invalidations: u64,
     /// Of the stale reads alone.
     staleness_ms: Staleness,
     latency_us: Latencies,
@@ -41,9 +54,15 @@ pub(crate) struct Report {
     /// What Redis used more at the end than before; `None` without Redis.
     redis_bytes: Option<i64>,
     keys_without_ttl: BTreeMap<String, u64>,
+    /// Redis killed in the middle of the run; `None` if it was not.
+    outage: Option<OutageReport>,
     seconds: f64,
     nodes: usize,
     seed: u64,
+    /// Lists that show something.
+    lists: u64,
+    #[serde(skip)]
+    wants_outage: bool,
     #[serde(skip)]
     messages: Vec<String>,
 }
@@ -53,12 +72,20 @@ pub(crate) struct Report {
 pub(crate) struct Totals {
     /// Loads that the store has seen.
     pub(crate) loads: u64,
+    /// Lists that were made.
+    pub(crate) list_loads: u64,
+    /// Lists that show something.
+    pub(crate) lists: u64,
     /// Different objects among the reads.
     pub(crate) distinct: u64,
     /// What the nodes counted by themselves.
     pub(crate) counted: Counted,
     /// How long the replay took.
     pub(crate) seconds: f64,
+    /// Invalidations that were never acknowledged.
+    pub(crate) pending_at_end: u64,
+    /// What happened while Redis was killed, and what a last pass has found; `None` if it was not killed.
+    pub(crate) outage: Option<(Outage, Passed)>,
     /// What Redis holds; `None` without Redis.
     pub(crate) held: Option<Held>,
 }
@@ -92,6 +119,7 @@ impl Report {
             None => (None, BTreeMap::new()),
         };
         let errors = tally.errors();
+        let lists = tally.lists();
         Self {
             reads: tally.reads(),
             reads_per_s: rounded(tally.reads() as f64 / totals.seconds),
@@ -103,8 +131,15 @@ impl Report {
             distinct: totals.distinct,
             writes: tally.writes(),
             pending: tally.pending(),
+            pending_at_end: totals.pending_at_end,
             stale_reads: tally.staleness().len(),
             stale_over_bound: tally.stale_over_bound(),
+            list_reads: lists.reads,
+            list_local_hits: lists.local_hits,
+            list_loads: totals.list_loads,
+            list_stale: lists.stale,
+            list_stale_over_bound: lists.stale_over_bound,
+            tag_invalidations: lists.tag_invalidations,
             staleness_ms: Staleness::of(tally.staleness()),
             latency_us: Latencies::of(tally),
             errors: errors.values().map(|errors| errors.count).sum(),
@@ -114,19 +149,45 @@ impl Report {
                 .collect(),
             redis_bytes,
             keys_without_ttl,
+            outage: totals
+                .outage
+                .map(|(outage, passed)| OutageReport::new(outage, &passed)),
+            wants_outage: arguments.kill_redis().is_some(),
             seconds: rounded(totals.seconds),
             nodes: arguments.nodes(),
             seed: arguments.seed(),
+            lists: totals.lists,
             messages: errors
                 .iter()
-                .map(|(kind, errors)| format!("{}: {}", kind.as_str(), errors.first))
+                .map(|(kind, errors)| {
+                    format!(
+                        "first error of its kind: {}: {}",
+                        kind.as_str(),
+                        errors.first
+                    )
+                })
+                .chain(
+                    tally
+                        .too_stale()
+                        .iter()
+                        .map(|read| format!("stale over bound: {read}")),
+                )
                 .collect(),
         }
     }
 
-    /// Whether nothing failed, no read was stale for longer than the bound, and the run could have shown one.
+    /// Whether nothing failed, no read was stale for longer than the bound, and the run could have shown one; with an
+    /// outage also whether it left nothing pending or without effect, and the store was spared.
     pub(crate) fn is_clean(&self) -> bool {
-        self.errors == 0 && self.stale_over_bound == 0 && !self.is_blind()
+        self.errors == 0 && self.stale_over_bound == 0 && !self.is_blind() && self.is_over_it()
+    }
+
+    /// Whether the outage, if one was wanted, has left no traces.
+    fn is_over_it(&self) -> bool {
+        match &self.outage {
+            Some(outage) => self.pending_at_end == 0 && outage.is_clean(),
+            None => !self.wants_outage,
+        }
     }
 
     /// Whether there were writes, but no acknowledgement against which a read could have been stale.
@@ -143,17 +204,22 @@ impl Report {
     }
 }
 
-/// Writes the table to standard output, and the first error of each kind to standard error.
+/// Writes the table to standard output, and the first errors and stale reads to standard error.
 ///
 /// # Errors
 /// When standard output is closed.
 pub(crate) fn print(report: &Report) -> Result<(), Failure> {
     for message in &report.messages {
-        eprintln!("first error of its kind: {message}");
+        eprintln!("{message}");
     }
     if report.is_blind() {
         eprintln!(
             "warning: no invalidation was acknowledged, so this run says nothing about stale reads"
+        );
+    }
+    if report.wants_outage && report.outage.as_ref().is_none_or(OutageReport::is_blind) {
+        eprintln!(
+            "warning: nothing was read while Redis was away, so this run says nothing about that"
         );
     }
     write!(std::io::stdout(), "{report}")
@@ -187,8 +253,12 @@ impl fmt::Display for Report {
         row(
             f,
             "writes",
-            format_args!("{}, {} of them pending", self.writes, self.pending),
+            format_args!(
+                "{}, {} of them pending at first; {} invalidations pending at the end",
+                self.writes, self.pending, self.pending_at_end
+            ),
         )?;
+        self.lists(f)?;
         row(f, "stale reads", self.stale_reads)?;
         row(f, "stale over bound", self.stale_over_bound)?;
         row(f, "staleness ms", &self.staleness_ms)?;
@@ -205,11 +275,49 @@ impl fmt::Display for Report {
             f,
             "keys without TTL",
             Counts(self.keys_without_ttl.values().sum(), &self.keys_without_ttl),
+        )?;
+        self.outage.iter().try_for_each(|outage| outage.fmt(f))
+    }
+}
+
+impl Report {
+    /// The lines about lists, if there were any.
+    fn lists(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.list_reads == 0 {
+            return Ok(());
+        }
+        let owed = self.lists + self.writes;
+        row(
+            f,
+            "list reads",
+            format_args!(
+                "{} of {} lists, {} local",
+                self.list_reads, self.lists, self.list_local_hits
+            ),
+        )?;
+        row(
+            f,
+            "list loads",
+            format_args!(
+                "{} = {:.4} × (lists + writes)",
+                self.list_loads,
+                self.list_loads as f64 / owed.max(1) as f64
+            ),
+        )?;
+        row(f, "tag invalidations", self.tag_invalidations)?;
+        row(
+            f,
+            "stale lists",
+            format_args!(
+                "{}, {} of them over bound",
+                self.list_stale, self.list_stale_over_bound
+            ),
         )
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
+/// One line of the table.
+pub(crate) fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
     writeln!(f, "{name:<18}{value}")
 }
 
@@ -282,20 +390,29 @@ mod tests {
 
     use super::*;
     use crate::{
-        tally::{Kind, Notes},
-        truth::Truth,
+        meter::Loads,
+        tally::{Bounds, Doubt, Kind, Notes, What},
+        truth::{Owed, Suspect, Truth},
     };
 
     const BOUND: Duration = Duration::from_secs(1);
+    const BOUNDS: Bounds = Bounds {
+        proven: BOUND,
+        unproven: BOUND,
+    };
 
     fn report(notes: Notes, truth: &Truth) -> Report {
-        let mut tally = Tally::new(BOUND);
+        let mut tally = Tally::new(BOUNDS);
         tally.finish(notes, truth);
         let totals = Totals {
             loads: 0,
+            list_loads: 0,
+            lists: 0,
             distinct: 0,
             counted: Counted::default(),
             seconds: 1.0,
+            pending_at_end: 0,
+            outage: None,
             held: None,
         };
         Report::new(&tally, totals, &Arguments::parse_from(["tricache-load"]))
@@ -305,9 +422,19 @@ mod tests {
     fn stale_for(staleness: Duration) -> Report {
         let (truth, origin) = (Truth::new(), Instant::now());
         truth.committed(0, 1);
-        truth.acknowledged(0, 1, origin);
+        truth.acknowledged(Owed::Key, 0, 1, origin);
         let mut notes = Notes::default();
-        notes.suspect(0, 0, origin + staleness);
+        notes.doubt(Doubt {
+            what: What::Row,
+            suspects: vec![Suspect {
+                index: 0,
+                commit: 0,
+                begun: origin + staleness,
+                owed: Owed::Key,
+            }],
+            outcome: "local_hit",
+            is_unproven: false,
+        });
         report(notes, &truth)
     }
 
@@ -323,6 +450,34 @@ mod tests {
         notes.failed_read(Kind::Read, "no answer".to_owned());
 
         assert!(!report(notes, &Truth::new()).is_clean());
+    }
+
+    #[test]
+    fn a_run_without_the_outage_that_was_wanted_shows_nothing() {
+        let report = Report {
+            wants_outage: true,
+            ..report(Notes::default(), &Truth::new())
+        };
+
+        assert!(!report.is_clean());
+    }
+
+    #[test]
+    fn what_is_pending_at_the_end_fails_a_run_with_an_outage() {
+        let passed = Passed::default();
+        let outage = Outage {
+            lasted: BOUND,
+            reads: 1,
+            loads: Loads::default(),
+        };
+        let ended_with = |pending_at_end| Report {
+            pending_at_end,
+            outage: Some(OutageReport::new(outage, &passed)),
+            ..report(Notes::default(), &Truth::new())
+        };
+
+        assert!(ended_with(0).is_clean());
+        assert!(!ended_with(1).is_clean());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! One run: what is set up, the readers, and what is measured at the end.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use tokio::task::JoinSet;
@@ -10,16 +13,22 @@ use tokio::task::JoinSet;
 use crate::{
     arguments::{Arguments, KeySource},
     failure::Failure,
-    keys::{Ids, Plan, Step, Trace, Write, Zipf},
-    node::Node,
+    keys::{Amounts, Ids, Key, Plan, Trace, Zipf},
+    last_pass::{Passed, pass},
+    lists::{self, List, Lists},
+    meter::Meter,
+    node::{Node, Source, Told},
+    outage::outage,
     progress::Progress,
+    reader::Reader,
     remote::Remote,
     report::{Report, Totals},
+    settling::Settling,
     stop::Stop,
     store::Store,
-    tally::{Kind, Notes, Tally},
+    tally::{Notes, Tally},
     temp_dir::TempDir,
-    truth::Truth,
+    truth::{Owed, Suspect, Truth},
 };
 
 /// Makes the run that `arguments` describe; raising `stop` ends it early.
@@ -30,6 +39,7 @@ use crate::{
 /// # Cancel safety
 /// Dropping this future ends the readers, the redis-server it started, and removes its folders.
 pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Failure> {
+    arguments.check()?;
     let (ids, reads) = ids(arguments).await?;
     // Held here, not by the store, which a load may keep alive for longer than the run.
     let folder =
@@ -39,28 +49,50 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         arguments.store_latency(),
         folder.path(),
     )?);
-    let remote = Remote::start(arguments.remote()).await?;
-    let nodes = Node::fleet(arguments.nodes(), remote.url(), remote.namespace(), &store).await?;
-    let plan = Plan::new(
-        ids,
+    let mut remote = Remote::start(arguments.remote()).await?;
+    let lists = Arc::new(Lists::new(arguments.tags()));
+    let source = Source {
+        store: store.clone(),
+        lists: lists.clone(),
+        meter: Arc::default(),
+    };
+    let nodes = Node::fleet(arguments.nodes(), remote.url(), remote.namespace(), &source).await?;
+    let amounts = Amounts {
         reads,
-        arguments.writes(),
-        nodes.len(),
-        arguments.seed(),
-    );
+        writes: arguments.writes(),
+        lists: arguments.lists(),
+        nodes: nodes.len(),
+    };
     let fleet = Arc::new(Fleet {
         nodes,
-        plan,
+        plan: Plan::new(ids, amounts, lists.clone(), arguments.seed()),
         store,
-        truth: Truth::new(),
+        lists,
+        truth: Arc::new(Truth::new()),
+        settling: Settling::default(),
+        meter: source.meter,
+        half: reads.map_or(u64::MAX, |reads| reads.div_ceil(2)),
+        over: AtomicBool::new(false),
         stop: stop.clone(),
     });
 
     let begun = Instant::now();
     let progress = Progress::start(reads, arguments.time(), fleet.clone());
-    let tally = fleet.replay(arguments).await?;
-    let seconds = begun.elapsed().as_secs_f64();
+    let replay = async {
+        let tally = fleet.replay(arguments).await;
+        fleet.over.store(true, Ordering::Relaxed);
+        tally.map(|tally| (tally, begun.elapsed().as_secs_f64()))
+    };
+    let (replayed, outage) = tokio::join!(replay, outage(arguments, &mut remote, &fleet, begun));
+    let ((mut tally, seconds), outage) = (replayed?, outage?);
     drop(progress);
+    let pending_at_end = fleet.settle().await;
+    let outage = match outage {
+        Some(outage) if !stop.is_stopped() => {
+            Some((outage, fleet.look_again(arguments, &mut tally).await?))
+        }
+        _ => None,
+    };
 
     let held = remote
         .measure()
@@ -76,9 +108,13 @@ pub(crate) async fn run(arguments: &Arguments, stop: &Stop) -> Result<Report, Fa
         .unwrap_or_else(|failure| warn(&failure));
     let totals = Totals {
         loads: fleet.store.loads(),
+        list_loads: fleet.lists.loads(),
+        lists: fleet.lists.shown().len() as u64,
         distinct: fleet.plan.distinct(),
         counted,
         seconds,
+        pending_at_end,
+        outage,
         held,
     };
     Ok(Report::new(&tally, totals, arguments))
@@ -110,11 +146,24 @@ async fn ids(arguments: &Arguments) -> Result<(Ids, Option<u64>), Failure> {
 
 /// Everything the readers share.
 pub(crate) struct Fleet {
-    nodes: Vec<Arc<Node>>,
-    plan: Plan,
-    store: Arc<Store>,
-    truth: Truth,
-    stop: Stop,
+    /// All nodes.
+    pub(crate) nodes: Vec<Arc<Node>>,
+    /// What is read and written.
+    pub(crate) plan: Plan,
+    /// What stands behind the caches.
+    pub(crate) store: Arc<Store>,
+    /// The lists, if there are any.
+    pub(crate) lists: Arc<Lists>,
+    /// What a read should have known.
+    pub(crate) truth: Arc<Truth>,
+    /// Invalidations that are pending.
+    pub(crate) settling: Settling,
+    /// What the store is asked while Redis is away.
+    pub(crate) meter: Arc<Meter>,
+    half: u64,
+    over: AtomicBool,
+    /// The wish that the run ends early.
+    pub(crate) stop: Stop,
 }
 
 impl Fleet {
@@ -123,12 +172,79 @@ impl Fleet {
         self.plan.issued()
     }
 
+    /// Whether half of the reads were taken, if it is known how many there will be.
+    pub(crate) fn is_half_read(&self) -> bool {
+        self.issued() >= self.half
+    }
+
+    /// Whether all readers have ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Takes down what an invalidation after `commit` answered: at once, or when its pending part is taken.
+    pub(crate) fn told(&self, told: Told, owed: Owed, key: Key, commit: u64) {
+        // Before anything else: it is the instant of the acknowledgement.
+        let now = Instant::now();
+        if told.is_acknowledged() {
+            self.truth.acknowledged(owed, key.index, commit, now);
+        } else {
+            self.settling.follow(told, &self.truth, owed, key, commit);
+        }
+    }
+
+    /// Whether there is a newer commit of one of its rows than the list shows.
+    pub(crate) fn is_outdated(&self, list: &List) -> bool {
+        let members = self.lists.members(list.number);
+        !self.outdated(list, &members, Instant::now()).is_empty()
+    }
+
+    /// The rows for which there is a newer commit than the list shows.
+    pub(crate) fn outdated(&self, list: &List, members: &[Key], begun: Instant) -> Vec<Suspect> {
+        let shown = list.lines.iter().zip(members);
+        shown
+            .filter(|(line, key)| self.truth.suspects(key.index, line.commit))
+            .map(|(line, key)| Suspect {
+                index: key.index,
+                commit: line.commit,
+                begun,
+                owed: lists::owed(list.number),
+            })
+            .collect()
+    }
+
+    /// Waits for what is pending, unless the run is to end early; how many invalidations are pending still.
+    async fn settle(&self) -> u64 {
+        let patience = if self.stop.is_stopped() {
+            Duration::ZERO
+        } else {
+            SETTLE
+        };
+        self.settling.finish(patience).await
+    }
+
+    /// Looks whether everything is effective that was told, once the bound has passed.
+    async fn look_again(
+        self: &Arc<Self>,
+        arguments: &Arguments,
+        tally: &mut Tally,
+    ) -> Result<Passed, Failure> {
+        tokio::time::sleep(arguments.bounds().proven).await;
+        let passed = pass(self).await?;
+        let mut notes = Notes::default();
+        for message in &passed.failed {
+            notes.failed_check(message.clone());
+        }
+        tally.finish(notes, &self.truth);
+        Ok(passed)
+    }
+
     async fn replay(self: &Arc<Self>, arguments: &Arguments) -> Result<Tally, Failure> {
         let deadline = arguments.time().map(|time| Instant::now() + time);
         let tallies: Vec<_> = self
             .nodes
             .iter()
-            .map(|_| Arc::new(Mutex::new(Tally::new(arguments.bound()))))
+            .map(|_| Arc::new(Mutex::new(Tally::new(arguments.bounds()))))
             .collect();
         let mut readers = JoinSet::new();
         for _ in 0..arguments.concurrency() {
@@ -142,7 +258,7 @@ impl Fleet {
                 readers.spawn(reader.work());
             }
         }
-        self.conclude(readers, &tallies, Tally::new(arguments.bound()))
+        self.conclude(readers, &tallies, Tally::new(arguments.bounds()))
             .await
     }
 
@@ -167,89 +283,9 @@ impl Fleet {
     }
 }
 
-/// One reader of a node: one step at a time.
-struct Reader {
-    fleet: Arc<Fleet>,
-    node: Arc<Node>,
-    tally: Arc<Mutex<Tally>>,
-    deadline: Option<Instant>,
-}
-
-impl Reader {
-    /// Takes steps until none are left; returns what was not yet added to the tally.
-    async fn work(self) -> Result<Notes, Failure> {
-        let mut notes = Notes::default();
-        let mut batch = Vec::new();
-        while !self.is_over() {
-            self.fleet.plan.take(&mut batch)?;
-            if batch.is_empty() {
-                break;
-            }
-            for step in &batch {
-                self.step(step, &mut notes).await;
-            }
-            locked(&self.tally).absorb(&mut notes, &self.fleet.truth);
-            // Local hits never wait; without this a reader would keep the node's own tasks from running.
-            tokio::task::yield_now().await;
-        }
-        Ok(notes)
-    }
-
-    fn is_over(&self) -> bool {
-        self.fleet.stop.is_stopped()
-            || self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    async fn step(&self, step: &Step, notes: &mut Notes) {
-        self.read(step, notes).await;
-        if let Some(write) = &step.write {
-            self.write(write, notes).await;
-        }
-    }
-
-    async fn read(&self, step: &Step, notes: &mut Notes) {
-        // The order of these lines is argued in `truth.rs`.
-        let begun = Instant::now();
-        let answer = self.node.read(step.key.id).await;
-        let latency = begun.elapsed();
-        match answer {
-            Ok(answer) if !answer.is_whole => {
-                notes.failed_read(Kind::WrongRow, "the row is another, or torn".to_owned());
-            }
-            Ok(answer) => {
-                notes.read(answer.class, latency);
-                if self.fleet.truth.suspects(step.key.index, answer.commit) {
-                    notes.suspect(step.key.index, answer.commit, begun);
-                }
-            }
-            Err(error) => notes.failed_read(Kind::Read, error.to_string()),
-        }
-    }
-
-    async fn write(&self, write: &Write, notes: &mut Notes) {
-        let Write { key, node } = *write;
-        let commit = match self.fleet.store.write(key.id).await {
-            Ok(commit) => commit,
-            Err(error) => return notes.failed_write(error.to_string()),
-        };
-        // The order of these lines is argued in `truth.rs`.
-        self.fleet.truth.committed(key.index, commit);
-        match self.fleet.nodes[node].invalidate(key.id).await {
-            Ok(acknowledged) => {
-                if acknowledged {
-                    self.fleet
-                        .truth
-                        .acknowledged(key.index, commit, Instant::now());
-                }
-                notes.write(acknowledged);
-            }
-            Err(error) => notes.failed_invalidation(error.to_string()),
-        }
-    }
-}
-
 fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How long pending invalidations may take when no reads are made any more.
+const SETTLE: Duration = Duration::from_secs(10);

@@ -1,13 +1,11 @@
 //! What a node's readers have measured so far.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
 
 use crate::{
+    lists,
     node::Class,
     truth::{Suspect, Truth},
 };
@@ -23,8 +21,57 @@ pub(crate) struct Tally {
     load: Histogram<u64>,
     stale: Histogram<u64>,
     stale_over_bound: u64,
+    /// The first of these, in words.
+    too_stale: Vec<String>,
+    lists: ListTally,
     errors: BTreeMap<Kind, Errors>,
-    bound: Duration,
+    bounds: Bounds,
+}
+
+/// What concerns lists alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ListTally {
+    /// Reads of lists.
+    pub(crate) reads: u64,
+    /// Those that ended in the memory of their node.
+    pub(crate) local_hits: u64,
+    /// Those that missed something acknowledged.
+    pub(crate) stale: u64,
+    /// Those of them beyond the bound.
+    pub(crate) stale_over_bound: u64,
+    /// Tags that were invalidated.
+    pub(crate) tag_invalidations: u64,
+}
+
+/// How stale a read may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Bounds {
+    /// Any read but those that are labelled as unproven.
+    pub(crate) proven: Duration,
+    /// A read that says of itself that nobody could prove it.
+    pub(crate) unproven: Duration,
+}
+
+/// A read that is to be judged: it showed at least one older row than the latest one.
+#[derive(Clone, Debug)]
+pub(crate) struct Doubt {
+    /// What was read.
+    pub(crate) what: What,
+    /// The rows in question; the stalest of them counts.
+    pub(crate) suspects: Vec<Suspect>,
+    /// Where the answer came from, in the words of the cache.
+    pub(crate) outcome: &'static str,
+    /// Whether the read said of itself that nobody could prove it.
+    pub(crate) is_unproven: bool,
+}
+
+/// What was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum What {
+    /// A row.
+    Row,
+    /// The list of this number.
+    List(u32),
 }
 
 /// What failed.
@@ -34,10 +81,14 @@ pub(crate) enum Kind {
     Read,
     /// A read returned a row that is not the one asked for, or not of one piece.
     WrongRow,
+    /// A read returned a list that is not the one asked for, or shows other rows.
+    WrongList,
     /// The store refused a write.
     Write,
     /// An invalidation returned an error.
     Invalidate,
+    /// A read of the last pass returned an error.
+    Check,
 }
 
 /// The errors of one kind.
@@ -55,9 +106,12 @@ pub(crate) struct Notes {
     reads: u64,
     writes: u64,
     pending: u64,
+    list_reads: u64,
+    list_local_hits: u64,
+    tag_invalidations: u64,
     latencies: Vec<(Class, Duration)>,
     errors: Vec<(Kind, String)>,
-    suspects: Vec<Suspect>,
+    doubts: Vec<Doubt>,
 }
 
 impl Notes {
@@ -67,24 +121,37 @@ impl Notes {
         self.latencies.push((class, latency));
     }
 
-    /// A read of `index`, begun at `begun`, returned the row of `commit` although there is a newer one.
-    pub(crate) fn suspect(&mut self, index: u32, commit: u64, begun: Instant) {
-        self.suspects.push(Suspect {
-            index,
-            commit,
-            begun,
-        });
+    /// A list was read.
+    pub(crate) fn list_read(&mut self, class: Class) {
+        self.list_reads += 1;
+        self.list_local_hits += u64::from(class == Class::Local);
     }
 
-    /// A write was committed, and its invalidation was acknowledged or not.
+    /// A read showed something although there is newer.
+    pub(crate) fn doubt(&mut self, doubt: Doubt) {
+        self.doubts.push(doubt);
+    }
+
+    /// A write was committed, and the invalidation of its key was acknowledged at once or not.
     pub(crate) fn write(&mut self, acknowledged: bool) {
         self.writes += 1;
         self.pending += u64::from(!acknowledged);
     }
 
+    /// A tag was invalidated.
+    pub(crate) fn tag_invalidation(&mut self) {
+        self.tag_invalidations += 1;
+    }
+
     /// A read failed, or came with the wrong row.
     pub(crate) fn failed_read(&mut self, kind: Kind, message: String) {
         self.reads += 1;
+        self.errors.push((kind, message));
+    }
+
+    /// A read of a list failed, or came with the wrong list.
+    pub(crate) fn failed_list_read(&mut self, kind: Kind, message: String) {
+        self.list_reads += 1;
         self.errors.push((kind, message));
     }
 
@@ -98,11 +165,22 @@ impl Notes {
         self.writes += 1;
         self.errors.push((Kind::Invalidate, message));
     }
+
+    /// A read of the last pass failed.
+    pub(crate) fn failed_check(&mut self, message: String) {
+        self.errors.push((Kind::Check, message));
+    }
+
+    /// The invalidation of a tag failed.
+    pub(crate) fn failed_tag(&mut self, message: String) {
+        self.tag_invalidations += 1;
+        self.errors.push((Kind::Invalidate, message));
+    }
 }
 
 impl Tally {
-    /// Nothing measured yet; staleness is counted against `bound`.
-    pub(crate) fn new(bound: Duration) -> Self {
+    /// Nothing measured yet; staleness is counted against `bounds`.
+    pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
             reads: 0,
             writes: 0,
@@ -112,12 +190,14 @@ impl Tally {
             load: nanoseconds(),
             stale: nanoseconds(),
             stale_over_bound: 0,
+            too_stale: Vec::new(),
+            lists: ListTally::default(),
             errors: BTreeMap::new(),
-            bound,
+            bounds,
         }
     }
 
-    /// Takes over what a reader has noted, except for its suspects.
+    /// Takes over what a reader has noted, except for its doubts.
     ///
     /// Of these only the older ones are judged, and only when there are many, so that a long run needs no endless
     /// memory; the last ones wait for [`Tally::judge`].
@@ -125,6 +205,9 @@ impl Tally {
         self.reads += std::mem::take(&mut notes.reads);
         self.writes += std::mem::take(&mut notes.writes);
         self.pending += std::mem::take(&mut notes.pending);
+        self.lists.reads += std::mem::take(&mut notes.list_reads);
+        self.lists.local_hits += std::mem::take(&mut notes.list_local_hits);
+        self.lists.tag_invalidations += std::mem::take(&mut notes.tag_invalidations);
         for (class, latency) in notes.latencies.drain(..) {
             record(self.latencies(class), latency);
         }
@@ -134,15 +217,15 @@ impl Tally {
                 .or_insert(Errors { count: 0, first })
                 .count += 1;
         }
-        if notes.suspects.len() >= MANY_SUSPECTS {
-            self.judge(notes.suspects.drain(..MANY_SUSPECTS / 2), truth);
+        if notes.doubts.len() >= MANY_DOUBTS {
+            self.judge(notes.doubts.drain(..MANY_DOUBTS / 2), truth);
         }
     }
 
-    /// Judges the suspects that are left when all readers have ended.
+    /// Judges the reads that are left when all readers have ended.
     pub(crate) fn finish(&mut self, mut notes: Notes, truth: &Truth) {
         self.absorb(&mut notes, truth);
-        self.judge(notes.suspects, truth);
+        self.judge(notes.doubts, truth);
     }
 
     /// Adds what another node has measured.
@@ -151,6 +234,10 @@ impl Tally {
         self.writes += other.writes;
         self.pending += other.pending;
         self.stale_over_bound += other.stale_over_bound;
+        let room = SHOWN.saturating_sub(self.too_stale.len());
+        self.too_stale
+            .extend(other.too_stale.iter().take(room).cloned());
+        self.lists.add(other.lists);
         merge(&mut self.local, &other.local);
         merge(&mut self.remote, &other.remote);
         merge(&mut self.load, &other.load);
@@ -164,7 +251,7 @@ impl Tally {
         }
     }
 
-    /// Reads that were made.
+    /// Reads of rows that were made.
     pub(crate) fn reads(&self) -> u64 {
         self.reads
     }
@@ -174,7 +261,7 @@ impl Tally {
         self.writes
     }
 
-    /// Invalidations that were not acknowledged, because the remote tier did not take them yet.
+    /// Writes whose invalidation was not acknowledged at once, because the remote tier did not take it yet.
     pub(crate) fn pending(&self) -> u64 {
         self.pending
     }
@@ -198,6 +285,16 @@ impl Tally {
         self.stale_over_bound
     }
 
+    /// What concerns lists alone.
+    pub(crate) fn lists(&self) -> ListTally {
+        self.lists
+    }
+
+    /// The first reads that were stale for longer than the bound, in words.
+    pub(crate) fn too_stale(&self) -> &[String] {
+        &self.too_stale
+    }
+
     /// What failed, by kind.
     pub(crate) fn errors(&self) -> &BTreeMap<Kind, Errors> {
         &self.errors
@@ -211,14 +308,60 @@ impl Tally {
         }
     }
 
-    fn judge(&mut self, suspects: impl IntoIterator<Item = Suspect>, truth: &Truth) {
-        for staleness in suspects
-            .into_iter()
-            .filter_map(|suspect| truth.staleness(&suspect))
-        {
-            record(&mut self.stale, staleness);
-            self.stale_over_bound += u64::from(staleness > self.bound);
+    fn judge(&mut self, doubts: impl IntoIterator<Item = Doubt>, truth: &Truth) {
+        for doubt in doubts {
+            if let Some(staleness) = doubt.staleness(truth) {
+                let over = staleness > self.bounds.of(&doubt);
+                record(&mut self.stale, staleness);
+                self.stale_over_bound += u64::from(over);
+                if over && self.too_stale.len() < SHOWN {
+                    self.too_stale.push(doubt.in_words(staleness));
+                }
+                if matches!(doubt.what, What::List(_)) {
+                    self.lists.stale += 1;
+                    self.lists.stale_over_bound += u64::from(over);
+                }
+            }
         }
+    }
+}
+
+impl ListTally {
+    fn add(&mut self, other: Self) {
+        self.reads += other.reads;
+        self.local_hits += other.local_hits;
+        self.stale += other.stale;
+        self.stale_over_bound += other.stale_over_bound;
+        self.tag_invalidations += other.tag_invalidations;
+    }
+}
+
+impl Bounds {
+    fn of(self, doubt: &Doubt) -> Duration {
+        if doubt.is_unproven {
+            self.unproven
+        } else {
+            self.proven
+        }
+    }
+}
+
+impl Doubt {
+    /// How stale the stalest row was; `None`: none was.
+    fn staleness(&self, truth: &Truth) -> Option<Duration> {
+        self.suspects
+            .iter()
+            .filter_map(|suspect| truth.staleness(suspect))
+            .max()
+    }
+
+    fn in_words(&self, staleness: Duration) -> String {
+        let what = match self.what {
+            What::Row => "a row".to_owned(),
+            What::List(list) => format!("list {list}, {}", lists::made(list)),
+        };
+        let unproven = if self.is_unproven { ", unproven" } else { "" };
+        format!("{what}: {staleness:?}, {}{unproven}", self.outcome)
     }
 }
 
@@ -228,8 +371,10 @@ impl Kind {
         match self {
             Self::Read => "read",
             Self::WrongRow => "wrong row",
+            Self::WrongList => "wrong list",
             Self::Write => "write",
             Self::Invalidate => "invalidate",
+            Self::Check => "check",
         }
     }
 }
@@ -249,27 +394,54 @@ fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
 
 const LONGEST: Duration = Duration::from_secs(3600);
 const DIGITS: u8 = 3;
-const MANY_SUSPECTS: usize = 8192;
+const SHOWN: usize = 20;
+const MANY_DOUBTS: usize = 8192;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::truth::Owed;
 
     const BOUND: Duration = Duration::from_millis(50);
+    const BOUNDS: Bounds = Bounds {
+        proven: BOUND,
+        unproven: Duration::from_secs(30),
+    };
+
+    /// A read of row 1 that began at `begun` and returned what was there before its first write.
+    fn old_row(begun: Instant) -> Doubt {
+        Doubt {
+            what: What::Row,
+            suspects: vec![old(1, begun, Owed::Key)],
+            outcome: "local_hit",
+            is_unproven: false,
+        }
+    }
+
+    fn old(index: u32, begun: Instant, owed: Owed) -> Suspect {
+        Suspect {
+            index,
+            commit: 0,
+            begun,
+            owed,
+        }
+    }
 
     #[test]
-    fn suspects_are_judged_with_acknowledgements_recorded_after_their_read() {
+    fn reads_are_judged_with_acknowledgements_recorded_after_their_read() {
         let truth = Truth::new();
         let origin = Instant::now();
         let mut notes = Notes::default();
-        let mut tally = Tally::new(BOUND);
+        let mut tally = Tally::new(BOUNDS);
         truth.committed(1, 1);
-        notes.suspect(1, 0, origin + Duration::from_millis(100));
-        notes.suspect(1, 0, origin + Duration::from_millis(60));
-        notes.suspect(1, 0, origin + Duration::from_millis(20));
+        notes.doubt(old_row(origin + Duration::from_millis(100)));
+        notes.doubt(old_row(origin + Duration::from_millis(60)));
+        notes.doubt(old_row(origin + Duration::from_millis(20)));
 
         tally.absorb(&mut notes, &truth);
-        truth.acknowledged(1, 1, origin + Duration::from_millis(40));
+        truth.acknowledged(Owed::Key, 1, 1, origin + Duration::from_millis(40));
         tally.finish(notes, &truth);
 
         assert_eq!((tally.staleness().len(), tally.stale_over_bound()), (2, 1));
@@ -282,10 +454,10 @@ mod tests {
         let origin = Instant::now();
         let mut notes = Notes::default();
         truth.committed(1, 1);
-        truth.acknowledged(1, 1, origin);
-        notes.suspect(1, 0, origin + BOUND);
-        notes.suspect(1, 0, origin + BOUND + Duration::from_nanos(1));
-        let mut tally = Tally::new(BOUND);
+        truth.acknowledged(Owed::Key, 1, 1, origin);
+        notes.doubt(old_row(origin + BOUND));
+        notes.doubt(old_row(origin + BOUND + Duration::from_nanos(1)));
+        let mut tally = Tally::new(BOUNDS);
 
         tally.finish(notes, &truth);
 
@@ -293,22 +465,79 @@ mod tests {
     }
 
     #[test]
-    fn many_suspects_are_judged_on_the_way() {
+    fn many_doubts_are_judged_on_the_way() {
         let truth = Truth::new();
         let origin = Instant::now();
         let mut notes = Notes::default();
-        let mut tally = Tally::new(BOUND);
+        let mut tally = Tally::new(BOUNDS);
         truth.committed(1, 1);
-        truth.acknowledged(1, 1, origin);
-        for _ in 0..MANY_SUSPECTS {
-            notes.suspect(1, 0, origin + Duration::from_millis(1));
+        truth.acknowledged(Owed::Key, 1, 1, origin);
+        for _ in 0..MANY_DOUBTS {
+            notes.doubt(old_row(origin + Duration::from_millis(1)));
         }
 
         tally.absorb(&mut notes, &truth);
 
-        assert_eq!(notes.suspects.len(), MANY_SUSPECTS / 2);
+        assert_eq!(notes.doubts.len(), MANY_DOUBTS / 2);
         tally.finish(notes, &truth);
-        assert_eq!(tally.staleness().len(), MANY_SUSPECTS as u64);
+        assert_eq!(tally.staleness().len(), MANY_DOUBTS as u64);
+    }
+
+    #[test]
+    fn a_list_is_as_stale_as_the_stalest_row_that_it_shows() {
+        let truth = Truth::new();
+        let origin = Instant::now();
+        let at = |milliseconds| origin + Duration::from_millis(milliseconds);
+        for (index, acknowledged) in [(1, 10), (2, 80), (3, 200)] {
+            truth.committed(index, 1);
+            truth.acknowledged(Owed::Tag, index, 1, at(acknowledged));
+        }
+        let list = |rows: &[u32]| Doubt {
+            what: What::List(7),
+            suspects: rows
+                .iter()
+                .map(|row| old(*row, at(100), Owed::Tag))
+                .collect(),
+            outcome: "local_hit",
+            is_unproven: false,
+        };
+        let mut notes = Notes::default();
+        notes.doubt(list(&[2, 1, 3]));
+        notes.doubt(list(&[2, 3]));
+        notes.doubt(list(&[3]));
+        let mut tally = Tally::new(BOUNDS);
+
+        tally.finish(notes, &truth);
+
+        let lists = tally.lists();
+        assert_eq!((lists.stale, lists.stale_over_bound), (2, 1));
+        assert_eq!((tally.staleness().len(), tally.stale_over_bound()), (2, 1));
+        assert_eq!(tally.staleness().max() / 1_000_000, 90);
+        assert_eq!(
+            tally.too_stale(),
+            ["list 7, of cached rows, tagged: 90ms, local_hit"]
+        );
+    }
+
+    #[test]
+    fn a_read_that_says_it_is_unproven_has_a_bound_of_its_own() {
+        let truth = Truth::new();
+        let origin = Instant::now();
+        truth.committed(1, 1);
+        truth.acknowledged(Owed::Key, 1, 1, origin);
+        let unproven = |staleness| Doubt {
+            is_unproven: true,
+            ..old_row(origin + staleness)
+        };
+        let mut notes = Notes::default();
+        notes.doubt(unproven(BOUND * 2));
+        notes.doubt(unproven(BOUNDS.unproven + BOUND));
+        let mut tally = Tally::new(BOUNDS);
+
+        tally.finish(notes, &truth);
+
+        assert_eq!((tally.staleness().len(), tally.stale_over_bound()), (2, 1));
+        assert_eq!(tally.lists().stale, 0);
     }
 
     #[test]
@@ -321,7 +550,10 @@ mod tests {
             notes.failed_read(Kind::Read, message.to_owned());
             notes.write(true);
             notes.write(false);
-            let mut tally = Tally::new(BOUND);
+            notes.list_read(Class::Local);
+            notes.failed_list_read(Kind::Read, message.to_owned());
+            notes.tag_invalidation();
+            let mut tally = Tally::new(BOUNDS);
             tally.finish(notes, &truth);
             tally
         };
@@ -332,7 +564,12 @@ mod tests {
         assert_eq!((all.reads(), all.writes(), all.pending()), (6, 4, 2));
         assert_eq!(all.latency(Class::Local).len(), 2);
         assert_eq!(all.latency(Class::Remote).len(), 0);
-        assert_eq!(all.errors()[&Kind::Read].count, 2);
+        let lists = all.lists();
+        assert_eq!(
+            (lists.reads, lists.local_hits, lists.tag_invalidations),
+            (4, 2, 2)
+        );
+        assert_eq!(all.errors()[&Kind::Read].count, 4);
         assert_eq!(all.errors()[&Kind::Read].first, "first");
     }
 }

@@ -1,8 +1,13 @@
 //! What every read should have known: which commits of which keys had been acknowledged when.
 //!
 //! A commit counts as **acknowledged** from the instant at which an invalidation that was called after it returned a
-//! receipt that is not pending. Commits of a key are numbered in their order, so the invalidation after commit *c*
-//! acknowledges all commits of that key up to *c*.
+//! receipt that is not pending, or whose pending part was taken later. Commits of a key are numbered in their order, so
+//! the invalidation after commit *c* acknowledges all commits of that key up to *c*.
+//!
+//! A write invalidates its key first and then the tag of its list, and each of them answers for itself ([`Owed`]): a row
+//! is owed from the acknowledgement of the key on; so is a list that was made of cached rows, which depends on each of
+//! them. A list that was read from the store is owed from the acknowledgement of its tag on. A list is as stale as the
+//! stalest row that it shows.
 //!
 //! A read that began at *t* and returned the row of commit *r* is **stale** if a commit above *r* had been acknowledged
 //! before *t*; its **staleness** is *t* minus the acknowledgement of the *first* such commit: the longest time for
@@ -36,18 +41,32 @@ use std::{
 pub(crate) struct Truth {
     /// The latest commit per key; 0: never written. What the hot path asks, without a lock.
     latest: Vec<OnceLock<Box<[AtomicU64]>>>,
-    acknowledged: [Mutex<HashMap<u32, Acknowledgements>>; SHARDS],
+    keys: Shards,
+    tags: Shards,
 }
 
-/// A read that returned an older row than the latest one: stale, or only in time with a write.
+type Shards = [Mutex<HashMap<u32, Acknowledgements>>; SHARDS];
+
+/// Whose acknowledgement it is from which on a newer row is owed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Owed {
+    /// That of the key's invalidation.
+    Key,
+    /// That of the invalidation of the tag, which follows it.
+    Tag,
+}
+
+/// A row that was shown although there was a newer one: stale, or only in time with a write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspect {
-    /// The key that was read.
+    /// The key of the row.
     pub(crate) index: u32,
     /// The commit of the row that was returned.
     pub(crate) commit: u64,
     /// When the read began.
     pub(crate) begun: Instant,
+    /// From when on the newer row was owed to that read.
+    pub(crate) owed: Owed,
 }
 
 impl Truth {
@@ -55,7 +74,8 @@ impl Truth {
     pub(crate) fn new() -> Self {
         Self {
             latest: std::iter::repeat_with(OnceLock::new).take(CHUNKS).collect(),
-            acknowledged: std::array::from_fn(|_| Mutex::default()),
+            keys: std::array::from_fn(|_| Mutex::default()),
+            tags: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
@@ -71,29 +91,38 @@ impl Truth {
     }
 
     /// Takes down that an invalidation called after `commit` was acknowledged `at` this instant.
-    pub(crate) fn acknowledged(&self, index: u32, commit: u64, at: Instant) {
-        self.shard(index).entry(index).or_default().add(commit, at);
+    pub(crate) fn acknowledged(&self, owed: Owed, index: u32, commit: u64, at: Instant) {
+        let mut shard = self.shard(owed, index);
+        shard.entry(index).or_default().add(commit, at);
     }
 
     /// Whether a read that has just returned the row of `commit` must be judged.
     pub(crate) fn suspects(&self, index: u32, commit: u64) -> bool {
+        commit < self.latest(index)
+    }
+
+    /// The latest commit of a key; 0 if it was never written.
+    pub(crate) fn latest(&self, index: u32) -> u64 {
         let (chunk, place) = split(index);
-        let latest = self.latest[chunk]
+        self.latest[chunk]
             .get()
-            .map_or(0, |chunk| chunk[place].load(Ordering::SeqCst));
-        commit < latest
+            .map_or(0, |chunk| chunk[place].load(Ordering::SeqCst))
     }
 
     /// How stale the suspect was; `None`: it was not.
     pub(crate) fn staleness(&self, suspect: &Suspect) -> Option<Duration> {
-        let shard = self.shard(suspect.index);
+        let shard = self.shard(suspect.owed, suspect.index);
         let first = shard.get(&suspect.index)?.first_from(suspect.commit + 1)?;
         let staleness = suspect.begun.checked_duration_since(first)?;
         (!staleness.is_zero()).then_some(staleness)
     }
 
-    fn shard(&self, index: u32) -> MutexGuard<'_, HashMap<u32, Acknowledgements>> {
-        let shard = &self.acknowledged[index as usize % SHARDS];
+    fn shard(&self, owed: Owed, index: u32) -> MutexGuard<'_, HashMap<u32, Acknowledgements>> {
+        let shards = match owed {
+            Owed::Key => &self.keys,
+            Owed::Tag => &self.tags,
+        };
+        let shard = &shards[index as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -156,8 +185,12 @@ mod tests {
         }
 
         fn acknowledge(self, commit: u64, at: u64) -> Self {
-            self.truth
-                .acknowledged(KEY, commit, self.origin + Duration::from_millis(at));
+            self.truth.acknowledged(
+                Owed::Key,
+                KEY,
+                commit,
+                self.origin + Duration::from_millis(at),
+            );
             self
         }
 
@@ -168,6 +201,7 @@ mod tests {
                 index: KEY,
                 commit,
                 begun,
+                owed: Owed::Key,
             };
             let staleness = self.truth.staleness(&suspect)?;
             assert!(
@@ -296,6 +330,27 @@ mod tests {
     }
 
     #[test]
+    fn key_and_tag_answer_for_themselves() {
+        let history = History::new().commit(1).acknowledge(1, 100);
+        let at = |milliseconds| history.origin + Duration::from_millis(milliseconds);
+        let shown_by_a_tagged_list = Suspect {
+            index: KEY,
+            commit: 0,
+            begun: at(300),
+            owed: Owed::Tag,
+        };
+
+        assert_eq!(history.truth.staleness(&shown_by_a_tagged_list), None);
+
+        history.truth.acknowledged(Owed::Tag, KEY, 1, at(200));
+        assert_eq!(
+            history.truth.staleness(&shown_by_a_tagged_list),
+            Some(Duration::from_millis(100))
+        );
+        assert_eq!(history.staleness(300, 0), Some(200));
+    }
+
+    #[test]
     fn keys_do_not_answer_for_each_other() {
         let history = History::new().commit(1).acknowledge(1, 100);
         let neighbours = [KEY - 1, KEY + 1, KEY + SHARDS as u32, KEY + CHUNK as u32];
@@ -307,7 +362,8 @@ mod tests {
                 history.truth.staleness(&Suspect {
                     index,
                     commit: 0,
-                    begun
+                    begun,
+                    owed: Owed::Key,
                 }),
                 None
             );

@@ -25,8 +25,12 @@ fn in_process_run_reports_every_number_and_succeeds() {
         (&Value::from(3), &Value::from(7))
     );
     assert_eq!(report["redis_bytes"], Value::Null);
+    assert_eq!(report["outage"], Value::Null);
     assert_eq!(report["keys_without_ttl"], serde_json::json!({}));
     assert_numbers_add_up(&report);
+    for name in ["lists", "list_reads", "list_loads", "tag_invalidations"] {
+        assert_eq!(report[name], 0, "{name}");
+    }
     assert!(folder.is_tidy());
 }
 
@@ -44,6 +48,66 @@ fn run_with_its_own_redis_reports_what_redis_holds() {
     assert!(report["redis_bytes"].is_i64());
     assert!(report["keys_without_ttl"].is_object());
     assert_numbers_add_up(&report);
+    assert!(folder.is_tidy());
+}
+
+#[test]
+fn lists_are_read_beside_the_objects_and_judged_with_them() {
+    let folder = Folder::new("lists-in-process");
+
+    let output = folder.run(
+        "--in-process --tags 20 --nodes 3 --zipf 2000 --reads 20000 --store sim --store-latency 1ms",
+    );
+
+    assert_clean(&output);
+    assert_numbers_of_lists(&folder.report());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("of 20 lists"));
+}
+
+#[test]
+fn lists_go_through_redis_too() {
+    let folder = Folder::new("lists-own-redis");
+
+    let output = folder.run("--tags 20 --zipf 2000 --reads 20000 --store-latency 1ms");
+
+    if !has_redis_server() {
+        return assert_refused(&output, "--in-process");
+    }
+    assert_clean(&output);
+    assert_numbers_of_lists(&folder.report());
+    assert!(folder.is_tidy());
+}
+
+#[test]
+fn redis_killed_in_the_middle_leaves_nothing_pending_and_nothing_without_effect() {
+    let folder = Folder::new("kill-redis");
+
+    let output = folder.run("--kill-redis 1 --seconds 4 --tags 20 --zipf 500 --store-latency 1ms");
+
+    if !has_redis_server() {
+        return assert_refused(&output, "--in-process");
+    }
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report = folder.report();
+    let outage = |name: &str| {
+        report["outage"][name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}"))
+    };
+    assert!(outage("seconds") >= 1.0);
+    assert!(outage("reads") > 0.0);
+    assert!(outage("loads") > 0.0, "without Redis nodes ask the store");
+    assert!(outage("most_loads_under_way") > 0.0);
+    assert!(outage("checked") > 0.0);
+    assert_eq!(
+        (outage("loads_over_bound"), outage("not_effective")),
+        (0.0, 0.0)
+    );
+    assert!(report["pending"].as_u64().unwrap() > 0, "writes went on");
+    assert_eq!(
+        (&report["errors"], &report["pending_at_end"]),
+        (&Value::from(0), &Value::from(0))
+    );
     assert!(folder.is_tidy());
 }
 
@@ -85,6 +149,8 @@ fn bad_input_is_refused_in_words() {
     for (line, word) in [
         ("--in-process --writes most", "expected a percentage"),
         ("--in-process --nodes 0", "--nodes"),
+        ("--in-process --tags 0", "--tags"),
+        ("--in-process --tags some", "--tags"),
         (
             "--in-process --trace missing.trace.xz",
             "there is no trace missing.trace.xz",
@@ -95,6 +161,16 @@ fn bad_input_is_refused_in_words() {
         ),
         ("--in-process --trace a.xz --zipf 10", "cannot be used with"),
         ("--in-process --store paper", "sqlite"),
+        ("--in-process --kill-redis", "cannot be used with"),
+        (
+            "--redis redis://127.0.0.1:1 --kill-redis",
+            "cannot be used with",
+        ),
+        ("--kill-redis never", "expected a number of seconds"),
+        (
+            "--kill-redis --seconds 20",
+            "--seconds must be more than twice that",
+        ),
         (
             "--redis redis://user:secret@127.0.0.1:1",
             "cannot reach Redis at 127.0.0.1:1",
@@ -173,6 +249,26 @@ fn assert_numbers_add_up(report: &Value) {
         number("/loads") >= number("/distinct"),
         "every object is loaded at least once"
     );
+}
+
+fn assert_numbers_of_lists(report: &Value) {
+    let number = |name: &str| report[name].as_u64().unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(report["lists"], 20);
+    assert!(
+        (800..=1200).contains(&number("list_reads")),
+        "5 % of 20,000"
+    );
+    assert!(
+        number("list_loads") >= 20,
+        "each list is made at least once"
+    );
+    assert!(number("list_local_hits") < number("list_reads"));
+    assert!(
+        (1..number("writes")).contains(&number("tag_invalidations")),
+        "three lists of four carry a tag"
+    );
+    assert_eq!(report["list_stale_over_bound"], 0);
+    assert_eq!(report["pending_at_end"], 0);
 }
 
 fn has_redis_server() -> bool {

@@ -5,7 +5,7 @@ mod trace;
 mod zipf;
 
 pub(crate) use self::{
-    plan::{Plan, Step, Write},
+    plan::{Amounts, Key, Plan, Step, Write},
     trace::Trace,
     zipf::Zipf,
 };

@@ -6,13 +6,13 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use super::Ids;
-use crate::failure::Failure;
+use crate::{failure::Failure, lists::Lists};
 
 /// An id together with its place in the order of first appearance, by which `truth.rs` finds it without hashing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,11 +23,13 @@ pub(crate) struct Key {
     pub(crate) index: u32,
 }
 
-/// One read, and the write after it.
+/// One read, and what follows it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Step {
     /// What is read.
     pub(crate) key: Key,
+    /// Whether the list in which the key belongs is read then.
+    pub(crate) list: bool,
     /// What is written then.
     pub(crate) write: Option<Write>,
 }
@@ -41,6 +43,19 @@ pub(crate) struct Write {
     pub(crate) node: usize,
 }
 
+/// How much of everything a plan makes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amounts {
+    /// The most reads; `None`: as many as there are ids.
+    pub(crate) reads: Option<u64>,
+    /// The probability that a read is followed by a write.
+    pub(crate) writes: f64,
+    /// The probability that a read is followed by one of its list.
+    pub(crate) lists: f64,
+    /// How many nodes invalidate.
+    pub(crate) nodes: usize,
+}
+
 /// The steps that are left; readers share it.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -49,18 +64,22 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Reads `ids`, at most `reads` of them, and follows each with a write with probability `writes`.
-    pub(crate) fn new(ids: Ids, reads: Option<u64>, writes: f64, nodes: usize, seed: u64) -> Self {
+    /// Reads `ids` as `amounts` say.
+    ///
+    /// Each key joins its list when it first appears.
+    pub(crate) fn new(ids: Ids, amounts: Amounts, lists: Arc<Lists>, seed: u64) -> Self {
         let steps = Steps {
             ids,
-            left: reads.unwrap_or(u64::MAX),
-            writes,
-            nodes,
+            left: amounts.reads.unwrap_or(u64::MAX),
+            amounts,
+            lists,
             indices: HashMap::new(),
             recent: Vec::with_capacity(RECENT),
             oldest: 0,
             // Not the stream that draws the ids, or the two would go together.
             random: fastrand::Rng::with_seed(!seed),
+            // Nor that of the writes, which are the same with lists and without.
+            random_lists: fastrand::Rng::with_seed(seed.rotate_left(32)),
         };
         Self {
             steps: Mutex::new(steps),
@@ -99,6 +118,19 @@ impl Plan {
         self.steps().indices.len() as u64
     }
 
+    /// All keys of the steps so far, in the order of their indices.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let steps = self.steps();
+        let mut keys: Vec<Key> = (steps.indices.iter())
+            .map(|(id, index)| Key {
+                id: *id,
+                index: *index,
+            })
+            .collect();
+        keys.sort_unstable_by_key(|key| key.index);
+        keys
+    }
+
     fn steps(&self) -> MutexGuard<'_, Steps> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,13 +140,14 @@ impl Plan {
 struct Steps {
     ids: Ids,
     left: u64,
-    writes: f64,
-    nodes: usize,
+    amounts: Amounts,
+    lists: Arc<Lists>,
     indices: HashMap<u32, u32>,
     /// A ring of the keys read last, out of which writes choose.
     recent: Vec<Key>,
     oldest: usize,
     random: fastrand::Rng,
+    random_lists: fastrand::Rng,
 }
 
 impl Steps {
@@ -131,6 +164,7 @@ impl Steps {
         self.remember(key);
         Ok(Some(Step {
             key,
+            list: self.random_lists.f64() < self.amounts.lists,
             write: self.write(),
         }))
     }
@@ -140,7 +174,10 @@ impl Steps {
         let next = self.indices.len() as u32;
         let index = match self.indices.entry(id) {
             Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => *new.insert(next),
+            Entry::Vacant(new) => {
+                self.lists.enroll(Key { id, index: next });
+                *new.insert(next)
+            }
         };
         Key { id, index }
     }
@@ -155,13 +192,13 @@ impl Steps {
     }
 
     fn write(&mut self) -> Option<Write> {
-        if self.random.f64() >= self.writes {
+        if self.random.f64() >= self.amounts.writes {
             return None;
         }
         let key = self.recent[self.random.usize(..self.recent.len())];
         Some(Write {
             key,
-            node: self.random.usize(..self.nodes),
+            node: self.random.usize(..self.amounts.nodes),
         })
     }
 }
@@ -178,8 +215,18 @@ mod tests {
     use crate::keys::Zipf;
 
     fn plan(reads: u64, writes: f64, seed: u64) -> Plan {
+        plan_with_lists(0.0, reads, writes, seed)
+    }
+
+    fn plan_with_lists(lists: f64, reads: u64, writes: f64, seed: u64) -> Plan {
         let zipf = Zipf::new(NonZeroU32::new(5000).unwrap(), seed);
-        Plan::new(Ids::Zipf(zipf), Some(reads), writes, 4, seed)
+        let amounts = Amounts {
+            reads: Some(reads),
+            writes,
+            lists,
+            nodes: 4,
+        };
+        Plan::new(Ids::Zipf(zipf), amounts, Arc::new(Lists::new(0)), seed)
     }
 
     fn all(plan: &Plan) -> Vec<Step> {
@@ -225,6 +272,9 @@ mod tests {
             .collect();
         assert_eq!(by_index.len(), by_id.len());
         assert_eq!(plan.distinct(), by_index.len() as u64);
+        for (index, key) in plan.keys().into_iter().enumerate() {
+            assert_eq!((key.index, by_index[&key.index]), (index as u32, key.id));
+        }
         assert!(
             by_index
                 .keys()
@@ -248,5 +298,19 @@ mod tests {
             assert!(recent.iter().any(|step| step.key == write.key));
         }
         assert!((0..4).all(|node| writes.iter().any(|(_, write)| write.node == node)));
+    }
+
+    #[test]
+    fn lists_come_at_their_share_and_change_nothing_else() {
+        let with = all(&plan_with_lists(0.05, 100_000, 0.01, 1));
+
+        let lists = with.iter().filter(|step| step.list).count();
+        let without = with.iter().map(|step| Step {
+            list: false,
+            ..*step
+        });
+
+        assert!((4500..5500).contains(&lists), "{lists}");
+        assert!(without.eq(all(&plan(100_000, 0.01, 1))));
     }
 }

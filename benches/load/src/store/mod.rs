@@ -68,6 +68,21 @@ impl Store {
         row
     }
 
+    /// Reads the commit numbers of several rows at once, in the middle of the latency; counted by whoever asks.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn load_commits(&self, ids: Vec<u32>) -> Result<Vec<u64>, StoreError> {
+        let begun = Instant::now();
+        self.wait(begun, self.latency / 2).await;
+        let commits = match &self.rows {
+            Rows::Sim(sim) => Ok(sim.commits(&ids)),
+            Rows::Sqlite(sqlite) => sqlite.commits(ids).await,
+        };
+        self.wait(begun, self.latency).await;
+        commits
+    }
+
     /// Commits a new value and returns its commit number at once: the sooner the invalidation follows, the more loads
     /// are under way that read before it.
     ///
@@ -80,7 +95,7 @@ impl Store {
         }
     }
 
-    /// How many loads were begun.
+    /// How many loads of a row were begun.
     pub(crate) fn loads(&self) -> u64 {
         self.loads.load(Ordering::Relaxed)
     }
@@ -131,6 +146,9 @@ mod tests {
         assert_eq!(store.load(7).await.unwrap(), Row::new(7, 2));
         assert_eq!(store.load(u32::MAX).await.unwrap(), Row::new(u32::MAX, 1));
         assert_eq!(store.loads(), 3);
+
+        let commits = store.load_commits(vec![7, 8, u32::MAX]).await.unwrap();
+        assert_eq!(commits, [2, 0, 1]);
     }
 
     async fn numbers_every_concurrent_write_once(kind: StoreKind) {

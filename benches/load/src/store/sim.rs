@@ -17,10 +17,11 @@ impl Sim {
     }
 
     pub(super) fn load(&self, id: u32) -> Row {
-        Row::new(
-            id,
-            self.commit(id, |commits| commits.get(&id).copied().unwrap_or(0)),
-        )
+        Row::new(id, self.latest(id))
+    }
+
+    pub(super) fn commits(&self, ids: &[u32]) -> Vec<u64> {
+        ids.iter().map(|id| self.latest(*id)).collect()
     }
 
     pub(super) fn write(&self, id: u32) -> u64 {
@@ -29,6 +30,10 @@ impl Sim {
             *commit += 1;
             *commit
         })
+    }
+
+    fn latest(&self, id: u32) -> u64 {
+        self.commit(id, |commits| commits.get(&id).copied().unwrap_or(0))
     }
 
     fn commit(&self, id: u32, action: impl FnOnce(&mut HashMap<u32, u64>) -> u64) -> u64 {

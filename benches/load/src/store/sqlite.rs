@@ -40,6 +40,13 @@ impl Sqlite {
         }
     }
 
+    pub(super) async fn commits(&self, ids: Vec<u32>) -> Result<Vec<u64>, StoreError> {
+        let any = ids.first().map_or(0, |id| *id as usize % READERS);
+        self.readers[any]
+            .run(move |connection| commits(connection, &ids))
+            .await
+    }
+
     pub(super) async fn write(&self, id: u32) -> Result<u64, StoreError> {
         self.writer
             .run(move |connection| write(connection, id))
@@ -78,6 +85,18 @@ fn row(connection: &Connection, id: u32) -> Result<Option<Row>> {
             })
         })
         .optional()
+}
+
+/// All as of one moment; a row that nobody has read or written yet is as it will be made.
+fn commits(connection: &mut Connection, ids: &[u32]) -> Result<Vec<u64>> {
+    let moment = connection.transaction()?;
+    let mut select = moment.prepare_cached("SELECT commit_number FROM rows WHERE id = ?1")?;
+    ids.iter()
+        .map(|id| {
+            let commit = select.query_row([id], |row| row.get(0)).optional()?;
+            Ok(commit.unwrap_or(0))
+        })
+        .collect()
 }
 
 fn create(connection: &mut Connection, id: u32) -> Result<Row> {
