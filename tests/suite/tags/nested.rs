@@ -4,6 +4,7 @@ use super::labelled::{invalidate, load, pair, plain, red};
 use crate::nodes::{Node, Remote};
 use crate::reads::{Numbers, counters, ends, held_read, numbers};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tricache::{Cached, Error, Loaded, Outcome, Policy, Tag, Visibility};
 use tricache_test_support::{CountingStore, eventually};
 
@@ -15,6 +16,25 @@ async fn outer(node: &Node, store: &CountingStore, dress: fn(u64) -> Loaded<u64>
         Ok::<_, Error>(Loaded::new(*shown * 10).tag("outer"))
     };
     ends(sums(node).get_or_load(&7, load)).await.unwrap()
+}
+
+/// Ten times the inner value of key 1, by a load that waits at the gate once it has read that value.
+fn slow_sum(
+    sums: &Numbers,
+    node: &Node,
+    (store, gate): (&CountingStore, &CountingStore),
+    made: fn(u64) -> Loaded<u64>,
+) -> JoinHandle<Result<Cached<u64>, Error>> {
+    let (sums, inner) = (sums.clone(), node.cache.clone());
+    let (store, gate) = (store.clone(), gate.clone());
+    tokio::spawn(async move {
+        let load = |_| async move {
+            let shown = load(&inner, &store, 1, plain).await?;
+            gate.load(&0).await;
+            Ok::<_, Error>(made(*shown * 10))
+        };
+        sums.get_or_load(&7, load).await
+    })
 }
 
 fn sums(node: &Node) -> Numbers {
@@ -93,20 +113,8 @@ async fn a_value_that_shows_what_was_invalidated_meanwhile_is_not_kept() {
     for remote in Remote::both() {
         let node = remote.node().await;
         let (store, gate) = (CountingStore::new(), CountingStore::new());
-        let inner = node.cache.clone();
-        let (calls, late) = (store.clone(), gate.clone());
         gate.hold();
-        let making = tokio::spawn({
-            let sums = sums(&node);
-            async move {
-                let load = |_| async move {
-                    let shown = load(&inner, &calls, 1, plain).await?;
-                    late.load(&0).await;
-                    Ok::<_, Error>(*shown * 10)
-                };
-                sums.get_or_load(&7, load).await
-            }
-        });
+        let making = slow_sum(&sums(&node), &node, (&store, &gate), Loaded::new);
         gate.wait_for_waiting(1).await;
 
         store.commit(&1);
@@ -116,6 +124,43 @@ async fn a_value_that_shows_what_was_invalidated_meanwhile_is_not_kept() {
         assert_eq!(*ends(making).await.unwrap().unwrap(), 0);
         assert_eq!(counters(&node).stale_dependencies, 1);
         assert_eq!(*outer(&node, &store, plain).await, 10);
+    }
+}
+
+/// A list had read a row and was still being made when the row was invalidated. It was kept nowhere, but readers who
+/// came after the invalidation joined its load, and got what it had made of the old row.
+#[tokio::test]
+async fn a_reader_that_comes_after_the_invalidation_of_what_is_shown_gets_nothing_made_of_the_old()
+{
+    for made in [Loaded::new, |sum| Loaded::new(sum).do_not_store()] {
+        for remote in Remote::both() {
+            let node = remote.node().await;
+            let (sums, store, gate) = (sums(&node), CountingStore::new(), CountingStore::new());
+            eventually("its feed is live", async || {
+                let sum = load(&sums, &CountingStore::new(), 7, plain).await.unwrap();
+                sum.outcome() == Outcome::LocalHit
+            })
+            .await;
+            ends(node.tiers.clear()).await.unwrap();
+            // From now on Redis knows that nothing shows the inner value, and no tag tells of its invalidation.
+            load(&node.cache, &store, 1, plain).await.unwrap();
+            ends(node.cache.invalidate(&1)).await.unwrap();
+            gate.hold();
+            let making = slow_sum(&sums, &node, (&store, &gate), made);
+            gate.wait_for_waiting(1).await;
+            store.commit(&1);
+            ends(node.cache.invalidate(&1)).await.unwrap();
+
+            let after = slow_sum(&sums, &node, (&store, &gate), made);
+            eventually("it waits for the load", async || {
+                counters(&node).flights_joined == 1
+            })
+            .await;
+            gate.release();
+
+            assert_eq!(*ends(after).await.unwrap().unwrap(), 10);
+            assert_eq!(*ends(making).await.unwrap().unwrap(), 0);
+        }
     }
 }
 
