@@ -1,7 +1,7 @@
 //! How hard the store is asked while Redis is away.
 //!
-//! Without Redis a node keeps what it has loaded for a second. So it asks the store at most once per key and second,
-//! and once more when it has itself invalidated the key in between. A load that is neither is one over the bound.
+//! Without Redis a node keeps what it has loaded for a second. So it asks the store for a key at most once in a second,
+//! and once more for each time that it has itself invalidated the key. What is beyond that is over the bound.
 
 use std::{
     collections::HashMap,
@@ -44,7 +44,7 @@ pub(crate) enum Subject {
 pub(crate) struct Loads {
     /// All of them.
     pub(crate) loads: u64,
-    /// Those that came too soon after another one of their key and node.
+    /// Those beyond one per key, node and second, and one per invalidation.
     pub(crate) loads_over_bound: u64,
     /// The most of one key and node within a second, those that an invalidation calls for among them.
     pub(crate) most_loads_per_key_and_second: usize,
@@ -55,13 +55,13 @@ pub(crate) struct Loads {
 impl Meter {
     /// Begins to record.
     pub(crate) fn turn_on(&self) {
-        *self.record() = Some(Record::default());
+        *self.record() = Some(Record::new(Instant::now()));
     }
 
     /// Ends the record; empty if there was none.
     pub(crate) fn turn_off(&self) -> Loads {
         let record = self.record().take();
-        record.map_or_else(Loads::default, |record| record.loads())
+        record.map_or_else(Loads::default, |record| record.loads(Instant::now()))
     }
 
     /// A load begins; it ends when the answer is dropped.
@@ -73,10 +73,10 @@ impl Meter {
         UnderWay(self)
     }
 
-    /// An invalidation by that node was called at `begun` and has just returned.
-    pub(crate) fn invalidated(&self, question: Question, begun: Instant) {
+    /// An invalidation by that node begins.
+    pub(crate) fn invalidation(&self, question: Question) {
         if let Some(record) = self.record().as_mut() {
-            record.invalidation(question, begun, Instant::now());
+            record.invalidation(question);
         }
     }
 
@@ -95,8 +95,9 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Record {
+    begun: Instant,
     questions: HashMap<Question, History>,
     most_under_way: u64,
 }
@@ -105,70 +106,64 @@ struct Record {
 #[derive(Debug, Default)]
 struct History {
     loads: Vec<Instant>,
-    /// From the call to the return; the old value goes somewhere in between.
-    invalidations: Vec<(Instant, Instant)>,
+    invalidations: u64,
 }
 
 impl Record {
+    fn new(begun: Instant) -> Self {
+        Self {
+            begun,
+            questions: HashMap::new(),
+            most_under_way: 0,
+        }
+    }
+
     fn load(&mut self, question: Question, under_way: u64, now: Instant) {
         self.most_under_way = self.most_under_way.max(under_way);
         self.questions.entry(question).or_default().loads.push(now);
     }
 
-    fn invalidation(&mut self, question: Question, begun: Instant, now: Instant) {
-        let history = self.questions.entry(question).or_default();
-        history.invalidations.push((begun, now));
+    fn invalidation(&mut self, question: Question) {
+        self.questions.entry(question).or_default().invalidations += 1;
     }
 
-    fn loads(&self) -> Loads {
-        let histories = self.questions.values();
-        Loads {
-            loads: histories
-                .clone()
-                .map(|history| history.loads.len() as u64)
-                .sum(),
-            loads_over_bound: histories.clone().map(History::over_bound).sum(),
-            most_loads_per_key_and_second: histories
-                .map(History::most_per_second)
-                .max()
-                .unwrap_or(0),
+    fn loads(&self, ended: Instant) -> Loads {
+        let lasted = ended.duration_since(self.begun);
+        let mut loads = Loads {
             most_loads_under_way: self.most_under_way,
+            ..Loads::default()
+        };
+        for history in self.questions.values() {
+            let all = history.loads.len() as u64;
+            loads.loads += all;
+            loads.loads_over_bound += all.saturating_sub(history.bound(lasted));
+            loads.most_loads_per_key_and_second =
+                (loads.most_loads_per_key_and_second).max(history.most_per_second());
         }
+        loads
     }
 }
 
 impl History {
-    /// The loads that follow another too soon, without an invalidation in between.
-    fn over_bound(&self) -> u64 {
-        let too_soon = |pair: &&[Instant]| {
-            let &&[before, load] = pair else {
-                return false;
-            };
-            let is_called_for = (self.invalidations.iter())
-                .any(|(begun, ended)| *begun <= load && *ended >= before);
-            load.duration_since(before) < APART && !is_called_for
-        };
-        self.loads.windows(2).filter(too_soon).count() as u64
+    /// One load for each second that has begun and for each invalidation, and one for the loss of the feed, which takes
+    /// the loads under way from those who come later.
+    fn bound(&self, lasted: Duration) -> u64 {
+        lasted.as_secs_f64().ceil() as u64 + self.invalidations + 1
     }
 
     fn most_per_second(&self) -> usize {
-        let within_a_second = |(at, first): (usize, &Instant)| {
-            self.loads[at..]
-                .iter()
-                .take_while(|load| load.duration_since(*first) < APART)
-                .count()
+        let mut first = 0;
+        let within = |(last, load): (usize, &Instant)| {
+            while load.duration_since(self.loads[first]) >= SECOND {
+                first += 1;
+            }
+            last - first + 1
         };
-        self.loads
-            .iter()
-            .enumerate()
-            .map(within_a_second)
-            .max()
-            .unwrap_or(0)
+        self.loads.iter().enumerate().map(within).max().unwrap_or(0)
     }
 }
 
-/// A second, less what a busy machine takes between the start of a load and its first step, where it is recorded.
-const APART: Duration = Duration::from_millis(900);
+const SECOND: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -179,44 +174,43 @@ mod tests {
         subject: Subject::Row(7),
     };
 
-    /// The loads of a record in which events came in this order, in milliseconds after its beginning.
-    fn loads(loads: &[(Question, u64)], invalidations: &[(Question, u64, u64)]) -> Loads {
+    /// The loads of a record of three seconds, made at these milliseconds after its beginning.
+    fn loads(loads: &[(Question, u64)], invalidations: &[Question]) -> Loads {
         let origin = Instant::now();
-        let at = |milliseconds| origin + Duration::from_millis(milliseconds);
-        let mut record = Record::default();
+        let mut record = Record::new(origin);
         for (question, time) in loads {
-            record.load(*question, 1, at(*time));
+            record.load(*question, 1, origin + Duration::from_millis(*time));
         }
-        for (question, begun, ended) in invalidations {
-            record.invalidation(*question, at(*begun), at(*ended));
+        for question in invalidations {
+            record.invalidation(*question);
         }
-        record.loads()
+        record.loads(origin + Duration::from_millis(3500))
     }
 
     #[test]
     fn one_load_per_key_and_second_is_within_the_bound() {
-        let measured = loads(&[(ROW, 0), (ROW, 1000), (ROW, 1999)], &[]);
+        let measured = loads(&[(ROW, 0), (ROW, 1000), (ROW, 2000), (ROW, 3000)], &[]);
 
-        assert_eq!((measured.loads, measured.loads_over_bound), (3, 0));
+        assert_eq!((measured.loads, measured.loads_over_bound), (4, 0));
         assert_eq!(measured.most_loads_per_key_and_second, 1);
     }
 
     #[test]
-    fn a_second_load_within_the_second_is_over_the_bound() {
-        let measured = loads(&[(ROW, 0), (ROW, 500), (ROW, 800), (ROW, 3000)], &[]);
+    fn what_is_loaded_again_and_again_is_over_the_bound() {
+        let often: Vec<_> = (0..10).map(|load| (ROW, 300 * load)).collect();
 
-        assert_eq!((measured.loads, measured.loads_over_bound), (4, 2));
-        assert_eq!(measured.most_loads_per_key_and_second, 3);
+        let measured = loads(&often, &[]);
+
+        assert_eq!((measured.loads, measured.loads_over_bound), (10, 5));
+        assert_eq!(measured.most_loads_per_key_and_second, 4);
     }
 
     #[test]
-    fn an_invalidation_by_the_node_calls_for_a_load() {
-        let twice = [(ROW, 100), (ROW, 200)];
+    fn each_invalidation_by_the_node_calls_for_a_load() {
+        let seven = [(ROW, 0); 7];
 
-        assert_eq!(loads(&twice, &[(ROW, 50, 150)]).loads_over_bound, 0);
-        assert_eq!(loads(&twice, &[(ROW, 150, 250)]).loads_over_bound, 0);
-        assert_eq!(loads(&twice, &[(ROW, 0, 99)]).loads_over_bound, 1);
-        assert_eq!(loads(&twice, &[(ROW, 201, 300)]).loads_over_bound, 1);
+        assert_eq!(loads(&seven, &[ROW]).loads_over_bound, 1);
+        assert_eq!(loads(&seven, &[ROW, ROW]).loads_over_bound, 0);
     }
 
     #[test]
@@ -226,15 +220,12 @@ mod tests {
             subject: Subject::List(7),
             ..ROW
         };
+        let five = [ROW, node, list]
+            .map(|question| [(question, 0); 4])
+            .concat();
 
-        assert_eq!(
-            loads(&[(ROW, 0), (node, 1), (list, 2)], &[]).loads_over_bound,
-            0
-        );
-        assert_eq!(
-            loads(&[(ROW, 0), (ROW, 2)], &[(node, 1, 1)]).loads_over_bound,
-            1
-        );
+        assert_eq!(loads(&five, &[]).loads_over_bound, 0);
+        assert_eq!(loads(&[(ROW, 0); 7], &[node, list]).loads_over_bound, 2);
     }
 
     #[test]
@@ -244,12 +235,12 @@ mod tests {
         let before = meter.begin(ROW);
         meter.turn_on();
         drop(meter.begin(ROW));
-        let most_under_way = meter.turn_off().most_loads_under_way;
+        let while_on = meter.turn_off();
         drop(before);
         meter.turn_on();
         drop(meter.begin(ROW));
 
-        assert_eq!(most_under_way, 2);
+        assert_eq!((while_on.loads, while_on.most_loads_under_way), (1, 2));
         assert_eq!(meter.turn_off().most_loads_under_way, 1);
         assert_eq!(meter.turn_off(), Loads::default());
     }

@@ -1,9 +1,6 @@
 //! The nodes under load: the only place that calls tricache.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tricache::{
     BoxError, Cached, Error, InProcess, Loaded, Outcome, Policy, Receipt, TieredCache, Tiers,
@@ -186,10 +183,8 @@ impl Node {
     /// # Errors
     /// With the message of the cache.
     pub(crate) async fn invalidate(&self, id: u32) -> Result<Told, Error> {
-        let begun = Instant::now();
-        let receipt = self.rows.cache.invalidate(&id).await?;
-        self.rows.invalidated(Subject::Row(id), begun);
-        Ok(Told(receipt))
+        self.rows.note_invalidation(Subject::Row(id));
+        self.rows.cache.invalidate(&id).await.map(Told)
     }
 
     /// Tells all nodes that a row has changed which belongs in this list.
@@ -197,10 +192,9 @@ impl Node {
     /// # Errors
     /// With the message of the cache.
     pub(crate) async fn invalidate_list(&self, number: u32) -> Result<Told, Error> {
-        let begun = Instant::now();
-        let receipt = self.tiers.invalidate_tags([lists::tag(number)]).await?;
-        self.rows.invalidated(Subject::List(number), begun);
-        Ok(Told(receipt))
+        self.rows.note_invalidation(Subject::List(number));
+        let tags = [lists::tag(number)];
+        self.tiers.invalidate_tags(tags).await.map(Told)
     }
 
     /// What the node counted by itself.
@@ -232,9 +226,8 @@ impl Rows {
         self.cache.get_or_load(&id, load).await
     }
 
-    fn invalidated(&self, subject: Subject, begun: Instant) {
-        let question = self.question(subject);
-        self.source.meter.invalidated(question, begun);
+    fn note_invalidation(&self, subject: Subject) {
+        self.source.meter.invalidation(self.question(subject));
     }
 
     fn question(&self, subject: Subject) -> Question {

@@ -34,7 +34,15 @@ impl OutageReport {
 
     /// Whether the store was spared and everything told is effective, and the outage could have shown the opposite.
     pub(crate) fn is_clean(&self) -> bool {
-        self.loads.loads_over_bound == 0 && self.not_effective == 0 && !self.is_blind()
+        self.is_store_spared() && self.not_effective == 0 && !self.is_blind()
+    }
+
+    /// Whether next to no loads were over the bound.
+    ///
+    /// A few are no sign that the store is overrun: a value is not kept if a key that shares its cell in the local tier
+    /// was invalidated while it was loaded, and who has followed outdated loads of a list three times loads by itself.
+    fn is_store_spared(&self) -> bool {
+        self.loads.loads_over_bound * 1000 <= self.loads.loads
     }
 
     /// Whether nothing was read meanwhile.
@@ -78,6 +86,7 @@ mod tests {
             lasted: Duration::from_secs(1),
             reads,
             loads: Loads {
+                loads: 2000,
                 loads_over_bound,
                 ..Loads::default()
             },
@@ -94,7 +103,8 @@ mod tests {
         assert!(report(1, 0, 0).is_clean());
 
         assert!(!report(0, 0, 0).is_clean(), "nothing was read");
-        assert!(!report(1, 1, 0).is_clean(), "the store was overrun");
+        assert!(report(1, 2, 0).is_clean(), "one in a thousand");
+        assert!(!report(1, 3, 0).is_clean(), "the store was overrun");
         assert!(!report(1, 0, 1).is_clean(), "something told has no effect");
     }
 }
