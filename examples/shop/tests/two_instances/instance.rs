@@ -6,9 +6,24 @@ use serde_json::Value;
 use shop::{Shop, Store, Tiers, serve};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tricache::InProcess;
-use tricache_test_support::{eventually, eventually_within};
+use tricache_test_support::{RedisServer, eventually, eventually_within};
 
 use crate::browser::Browser;
+
+pub(crate) async fn instances_over(redis: &RedisServer, test: &str) -> (Instance, Instance) {
+    let database = Database::new(test);
+    let over_redis = async || {
+        Tiers::builder("shop")
+            .redis(&redis.url())
+            .build()
+            .await
+            .unwrap()
+    };
+    (
+        Instance::start(&database, over_redis().await).await,
+        Instance::start(&database, over_redis().await).await,
+    )
+}
 
 pub(crate) async fn instances_in_one_process(test: &str) -> (Instance, Instance) {
     let database = Database::new(test);
@@ -29,24 +44,52 @@ pub(crate) async fn instances_in_one_process(test: &str) -> (Instance, Instance)
 /// One instance of the shop, on a port of its own.
 pub(crate) struct Instance {
     pub(crate) browser: Browser,
+    shop: Shop,
+    store: Store,
     stop: oneshot::Sender<()>,
     running: JoinHandle<std::io::Result<()>>,
     _database: Arc<Database>,
 }
 
 impl Instance {
-    pub(crate) async fn start(database: &Arc<Database>, tiers: Tiers) -> Self {
-        let shop = Shop::open(Store::open(&database.path).await.unwrap(), tiers).unwrap();
+    async fn start(database: &Arc<Database>, tiers: Tiers) -> Self {
+        let store = Store::open(&database.path).await.unwrap();
+        let shop = Shop::open(store.clone(), tiers).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let browser = Browser::of(listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(serve(shop, listener, async { drop(stopped.await) }));
+        let running = tokio::spawn(serve(shop.clone(), listener, async { drop(stopped.await) }));
         Self {
             browser,
+            shop,
+            store,
             stop,
             running,
             _database: Arc::clone(database),
         }
+    }
+
+    /// How many queries it takes to answer `path`.
+    pub(crate) async fn queries_for(&self, path: &str) -> usize {
+        let before = self.store.queries();
+        self.browser.get(path).await;
+        self.store.queries() - before
+    }
+
+    /// Asks until all of a page comes from this instance's memory: its feeds are proven by the next heartbeat.
+    pub(crate) async fn keeps(&self, path: &str) {
+        eventually("a page from memory alone", async || {
+            let before = self.answers_from_elsewhere();
+            self.browser.get(path).await;
+            self.answers_from_elsewhere() == before
+        })
+        .await;
+    }
+
+    fn answers_from_elsewhere(&self) -> u64 {
+        let report = self.shop.report();
+        let counters = report.counters();
+        counters.loaded + counters.remote_hits + counters.local_revalidated
     }
 
     pub(crate) async fn stop(self) {
@@ -80,18 +123,11 @@ impl Drop for Database {
 const WITHIN: Duration = Duration::from_secs(1);
 
 impl Browser {
-    /// Asks until the page comes from this instance's memory: its feed is proven by the next heartbeat.
-    pub(crate) async fn hits(&self, path: &str) {
-        eventually("a local hit", async || {
-            self.get(path).await.header("x-cache") == Some("local_hit")
-        })
-        .await;
-    }
-
-    /// Asks until the page is as expected.
+    /// Asks until the page is there and as expected.
     pub(crate) async fn shows(&self, path: &str, expected: impl Fn(&Value) -> bool) {
         eventually_within(WITHIN, path, async || {
-            expected(&self.get(path).await.json())
+            let answer = self.get(path).await;
+            answer.status == 200 && expected(&answer.json())
         })
         .await;
     }
