@@ -1,7 +1,7 @@
 //! What does the layer cost a request, beside the same router without it?
 //!
-//! `cargo bench -p tricache-middleware --bench edge`. A page that reads 10 resident entities and answers nothing else;
-//! both routers alternate in one run. Without the layer there is no scope, so what reads record in one counts as the layer's.
+//! `cargo bench -p tricache-middleware --bench edge`. A page that reads 10 resident entities, without tags and
+//! with two each, 20 in all, and answers nothing else; both routers alternate in one run. Without the layer there is no scope, so what reads record in one counts as the layer's.
 
 use std::{
     hint::black_box,
@@ -11,10 +11,11 @@ use std::{
 use axum::{Router, body::Body, extract::State, routing::get};
 use http::Request;
 use tower::Service;
-use tricache::{Outcome, Policy, TieredCache, Tiers};
+use tricache::{Loaded, Outcome, Policy, TieredCache, Tiers};
 use tricache_middleware::{EdgeLayer, Profile, Public};
 
 const ENTITIES: u64 = 10;
+const TAGS_OF_EACH: u64 = 2;
 const REQUESTS: u32 = 50_000;
 const ROUNDS: usize = 9;
 
@@ -24,34 +25,43 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (tiers, products) = filled().await;
-        let mut bare = router().with_state(products.clone());
-        let mut layered = router()
-            .layer(EdgeLayer::new(Profile::varnish()))
-            .with_state(products);
-        show(&mut layered).await;
-        let (mut without, mut with) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            without.push(timed(&mut bare).await);
-            with.push(timed(&mut layered).await);
-        }
-        let (without, with) = (median(&mut without), median(&mut with));
-        println!("without µs  with µs  layer µs  ratio");
-        println!(
-            "{without:10.2}  {with:7.2}  {:8.2}  {:5.2}",
-            with - without,
-            with / without
-        );
-        tiers.shutdown(Duration::from_secs(1)).await;
+        compare(0).await;
+        compare(TAGS_OF_EACH).await;
     });
 }
 
-async fn filled() -> (Tiers, TieredCache<u64, String>) {
+/// The page of entities that have `tags` tags each, through both routers.
+async fn compare(tags: u64) {
+    let (tiers, products) = filled(tags).await;
+    let mut bare = router().with_state(products.clone());
+    let mut layered = router()
+        .layer(EdgeLayer::new(Profile::varnish()))
+        .with_state(products);
+    show(&mut layered).await;
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        without.push(timed(&mut bare).await);
+        with.push(timed(&mut layered).await);
+    }
+    let (without, with) = (median(&mut without), median(&mut with));
+    println!("tags  without µs  with µs  layer µs  ratio");
+    println!(
+        "{:4}  {without:10.2}  {with:7.2}  {:8.2}  {:5.2}",
+        tags * ENTITIES,
+        with - without,
+        with / without
+    );
+    tiers.shutdown(Duration::from_secs(1)).await;
+}
+
+async fn filled(tags: u64) -> (Tiers, TieredCache<u64, String>) {
     let tiers = Tiers::builder("bench").build().await.unwrap();
     let policy = Policy::ttl(Duration::from_secs(3600)).local_ttl(Duration::from_secs(3600));
     let products = tiers.cache::<u64, String>("product", policy).unwrap();
     for id in 0..ENTITIES {
-        let load = |_| async { Ok::<_, std::io::Error>("lamp".to_owned()) };
+        let tags = (0..tags).map(|n| format!("category-{}", id + n * ENTITIES));
+        let lamp = Loaded::new("lamp".to_owned()).tags(tags);
+        let load = |_| async { Ok::<_, std::io::Error>(lamp) };
         products.get_or_load(&id, load).await.unwrap();
     }
     // What was filled before its bucket's first heartbeat proves itself once.

@@ -19,8 +19,8 @@ mod seed;
 mod shop;
 mod store;
 
-pub use model::{Change, Line, Listing, Moved, Product};
+pub use model::{Change, Moved, NewProduct, Product};
 pub use routes::{routes, serve};
-pub use shop::Shop;
-pub use store::{Store, StoreError};
+pub use shop::{Page, Shop};
+pub use store::{PAGE, Store, StoreError};
 pub use tricache::Tiers;

@@ -8,15 +8,37 @@
 //! curl -i localhost:3000/products/42
 //!     x-cache: loaded
 //!     cache-control: public, max-age=0, must-revalidate
-//!     surrogate-control: max-age=59
+//!     surrogate-control: max-age=54
 //!     surrogate-key: product.42
 //!
 //!     {"id":42,"name":"Lamp 42","category":"lamps","price_cents":2054,"sold":4}
 //!
 //! curl -i localhost:3000/products/42                   # x-cache: local_revalidated, a little later local_hit
-//! curl -i 'localhost:3000/products?category=lamps'     # surrogate-key: list.lamps
-//! curl -i localhost:3000/products/424242               # 404; private, no-store
 //! curl -i localhost:3000/report                        # what the caches counted; private, no-store
+//! ```
+//!
+//! A page of a category is a list of numbers and a batch of products: two queries, one if only products are missing. The
+//! edge knows it by the list, by each product, and by the tag that all lists of the category share:
+//!
+//! ```text
+//! curl -i 'localhost:3000/products?category=lamps'     # and &page=1
+//!     surrogate-control: max-age=28
+//!     surrogate-key: list.lamps_-2c0 product.42 product.2 product.12 … product.192 category-lamps
+//! ```
+//!
+//! What there is not is remembered for ten seconds, here and at the edge, or until it is created:
+//!
+//! ```text
+//! curl -i localhost:3000/products/3001                 # 404
+//!     surrogate-control: max-age=9
+//!     surrogate-key: product.3001
+//!
+//! curl -i localhost:3000/products -H 'content-type: application/json' \
+//!      -d '{"name":"Desk","category":"desks","price_cents":19900}'
+//!     HTTP/1.1 201 Created
+//!     location: /products/3001
+//!
+//! curl -i localhost:3000/products/3001                 # x-cache: loaded, "name":"Desk"
 //! ```
 //!
 //! Then two instances on one database and one Redis. What A writes, B answers at once:
@@ -26,10 +48,13 @@
 //! PORT=3002 REDIS_URL=redis://127.0.0.1:6379 cargo run -p shop     # B
 //!
 //! curl -i localhost:3002/products/42                   # B keeps it in its memory
+//! curl -i 'localhost:3002/products?category=lamps'     # and the list that it stands in
 //! curl -i -X PUT localhost:3001/products/42 \
-//!      -H 'content-type: application/json' -d '{"name":"Lantern"}'
+//!      -H 'content-type: application/json' -d '{"name":"Lantern","category":"desks"}'
 //! curl -i localhost:3002/products/42                   # x-cache: loaded, "name":"Lantern"
 //! curl -i localhost:3001/products/42                   # x-cache: remote_hit: B has left it in Redis
+//! curl -i 'localhost:3002/products?category=lamps'     # no longer there
+//! curl -i 'localhost:3002/products?category=desks'     # but here
 //! ```
 //!
 //! Settings, all from the environment: `PORT` (3000), `REDIS_URL` (none: each process invalidates only itself),

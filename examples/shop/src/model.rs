@@ -17,23 +17,15 @@ pub struct Product {
     pub sold: u32,
 }
 
-/// A category's products, as its page lists them. One entity in the cache: a page of a thousand products has one key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
-    /// The category.
-    pub category: String,
-    /// Its products, by number.
-    pub products: Vec<Line>,
-}
-
-/// One line of a [`Listing`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// The product's number.
-    pub id: u32,
-    /// The product's name.
+/// A product that is about to be: all that its maker decides.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewProduct {
+    /// What it is called.
     pub name: String,
-    /// The product's price in cents.
+    /// The category that will list it.
+    pub category: String,
+    /// Its price in cents.
     pub price_cents: u32,
 }
 
@@ -56,4 +48,16 @@ pub struct Moved {
     pub from: String,
     /// Its category since.
     pub to: String,
+}
+
+impl Moved {
+    /// The categories whose lists it changed: the one it left and the one it entered; none if it stayed.
+    #[must_use]
+    pub fn categories(self) -> Vec<String> {
+        if self.from == self.to {
+            Vec::new()
+        } else {
+            vec![self.from, self.to]
+        }
+    }
 }

@@ -28,6 +28,11 @@ impl Pool {
         }
     }
 
+    /// How many queries were run so far.
+    pub(crate) fn turns(&self) -> usize {
+        self.turn.load(Relaxed)
+    }
+
     /// Runs `query` on a connection, in a thread that may block.
     ///
     /// # Cancel safety

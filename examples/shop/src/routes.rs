@@ -5,21 +5,25 @@ use std::{future::Future, io};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
     routing::get,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::net::TcpListener;
-use tricache::{Cached, Report};
+use tricache::Report;
 use tricache_middleware::{EdgeLayer, Profile, Public};
 
-use crate::{model::Change, shop::Shop, store::StoreError};
+use crate::{
+    model::{Change, NewProduct},
+    shop::{Page, Shop},
+    store::StoreError,
+};
 
 /// The shop's pages. One layer for all; only the two that are the same for everyone are marked.
 pub fn routes(shop: Shop) -> Router {
     Router::new()
-        .route("/products", get(listing).layer(Public))
+        .route("/products", get(listing).layer(Public).post(create))
         .route("/products/{id}", get(product).layer(Public).put(change))
         .route("/report", get(report))
         .layer(EdgeLayer::new(Profile::varnish()))
@@ -43,19 +47,30 @@ pub async fn serve(
 }
 
 async fn product(State(shop): State<Shop>, Path(id): Path<u32>) -> Result<Response, Failure> {
-    Ok(page(shop.product(id).await?))
+    let product = shop.product(id).await?;
+    Ok(([("x-cache", product.outcome().as_str())], Json(product)).into_response())
 }
 
 #[derive(Deserialize)]
 struct Wanted {
     category: String,
+    #[serde(default)]
+    page: u32,
 }
 
 async fn listing(
     State(shop): State<Shop>,
     Query(wanted): Query<Wanted>,
+) -> Result<Json<Page>, Failure> {
+    Ok(Json(shop.page(&wanted.category, wanted.page).await?))
+}
+
+async fn create(
+    State(shop): State<Shop>,
+    Json(product): Json<NewProduct>,
 ) -> Result<Response, Failure> {
-    Ok(page(shop.listing(&wanted.category).await?))
+    let id = shop.create(product).await?;
+    Ok((StatusCode::CREATED, [(LOCATION, format!("/products/{id}"))]).into_response())
 }
 
 async fn change(
@@ -73,11 +88,6 @@ async fn change(
 
 async fn report(State(shop): State<Shop>) -> Json<Report> {
     Json(shop.report())
-}
-
-/// What was read, and which tier answered.
-fn page<V: Serialize>(read: Cached<V>) -> Response {
-    ([("x-cache", read.outcome().as_str())], Json(read)).into_response()
 }
 
 /// Why there is no page.

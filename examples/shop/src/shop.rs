@@ -1,11 +1,15 @@
 //! Reads through the caches; writes, and then invalidates.
+//!
+//! What a write invalidates: the product, by its key, and the lists that it stands in, by the tag of their category.
+//! Nobody has to know which pages of a category are cached, or on which of them the product stands.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
-use tricache::{Cached, Error, Policy, Report, TieredCache, Tiers};
+use serde::Serialize;
+use tricache::{BatchContext, Cached, Error, Loaded, Policy, Report, Tag, TieredCache, Tiers};
 
 use crate::{
-    model::{Change, Listing, Product},
+    model::{Change, NewProduct, Product},
     store::{Store, StoreError},
 };
 
@@ -15,7 +19,16 @@ pub struct Shop {
     store: Store,
     tiers: Tiers,
     products: TieredCache<u32, Product>,
-    listings: TieredCache<String, Listing>,
+    lists: TieredCache<(String, u32), Vec<u32>>,
+}
+
+/// A page of a category. Its list and each of its products are cached for themselves: a product stands once in the
+/// cache, whatever lists it.
+#[derive(Serialize)]
+pub struct Page {
+    category: String,
+    page: u32,
+    products: Vec<Cached<Product>>,
 }
 
 impl Shop {
@@ -25,16 +38,16 @@ impl Shop {
     /// `tiers` already holds a cache of the same name.
     pub fn open(store: Store, tiers: Tiers) -> Result<Self, Error> {
         let products = tiers.cache("product", Policy::ttl(Duration::from_secs(60)))?;
-        let listings = tiers.cache("list", Policy::ttl(Duration::from_secs(30)))?;
+        let lists = tiers.cache("list", Policy::ttl(Duration::from_secs(30)))?;
         Ok(Self {
             store,
             tiers,
             products,
-            listings,
+            lists,
         })
     }
 
-    /// The product `id`.
+    /// The product `id`. That there is none is remembered, too: for ten seconds, or until it is created.
     ///
     /// # Errors
     /// There is none ([`Error::is_absent`]), or the store does not answer.
@@ -45,18 +58,55 @@ impl Shop {
             .await
     }
 
-    /// The products of `category`.
+    /// A page of `category`, from 0: at most two queries, one for the list and one for all products that no tier holds.
     ///
     /// # Errors
-    /// There are none ([`Error::is_absent`]), or the store does not answer.
-    pub async fn listing(&self, category: &str) -> Result<Cached<Listing>, Error> {
+    /// There is none ([`Error::is_absent`]), or the store does not answer.
+    pub async fn page(&self, category: &str, page: u32) -> Result<Page, Error> {
+        let ids = self.list(category, page).await?;
+        let load = |cx: BatchContext<u32>| {
+            let store = self.store.clone();
+            async move { store.products(cx.into_keys()).await }
+        };
+        let products = self.products.get_or_load_many(&ids, load).await?;
+        let found = products.into_found()?.into_iter();
+        Ok(Page {
+            category: category.to_owned(),
+            page,
+            products: found.map(|(_, product)| product).collect(),
+        })
+    }
+
+    /// The products on a page of `category`, by number. A page that is missing has the tag, too: it may come to be.
+    async fn list(&self, category: &str, page: u32) -> Result<Cached<Vec<u32>>, Error> {
         let store = self.store.clone();
-        self.listings
-            .get_or_load(
-                category,
-                |cx| async move { store.listing(cx.into_key()).await },
-            )
+        self.lists
+            .get_or_load(&(category.to_owned(), page), |cx| async move {
+                let (category, page) = cx.into_key();
+                let tag = category_tag(&category);
+                let ids = store.listing(category, page).await?;
+                let list = Some(ids).filter(|ids| !ids.is_empty());
+                Ok::<_, StoreError>(Loaded::from(list).tag(tag))
+            })
             .await
+    }
+
+    /// Adds a product and answers its number. Whoever has asked for that number before need not wait to see it.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    ///
+    /// # Cancel safety
+    /// Dropping this future stops nothing: what was committed is invalidated too.
+    pub async fn create(&self, product: NewProduct) -> Result<u32, StoreError> {
+        let shop = self.clone();
+        to_its_end(async move {
+            let category = product.category.clone();
+            let id = shop.store.create(product).await?;
+            shop.invalidate(id, &[category]).await;
+            Ok(id)
+        })
+        .await
     }
 
     /// Changes the product `id`, here and in every cache that shows it. Answers whether there is such a product.
@@ -68,25 +118,26 @@ impl Shop {
     /// Dropping this future stops nothing: what was committed is invalidated too.
     pub async fn change(&self, id: u32, change: Change) -> Result<bool, StoreError> {
         let shop = self.clone();
-        // A handler is dropped when its client hangs up; a task of its own is not.
-        let changing = tokio::spawn(async move { shop.commit_and_invalidate(id, change).await });
-        changing.await.map_err(|_| StoreError::Stopped)?
+        to_its_end(async move {
+            let Some(moved) = shop.store.change(id, change).await? else {
+                return Ok(false);
+            };
+            shop.invalidate(id, &moved.categories()).await;
+            Ok(true)
+        })
+        .await
     }
 
-    async fn commit_and_invalidate(&self, id: u32, change: Change) -> Result<bool, StoreError> {
-        let Some(moved) = self.store.change(id, change).await? else {
-            return Ok(false);
-        };
-        self.invalidate(id, [&moved.from, &moved.to]).await.unwrap_or_else(|error| {
-            tracing::error!(%error, id, "committed, but not invalidated: caches show the old product until its TTL");
-        });
-        Ok(true)
-    }
-
-    async fn invalidate(&self, id: u32, categories: [&String; 2]) -> Result<(), Error> {
-        self.products.invalidate(&id).await?;
-        self.listings.invalidate_many(categories).await?;
-        Ok(())
+    /// After a commit: the product, and all lists of the categories that it left or entered.
+    async fn invalidate(&self, id: u32, categories: &[String]) {
+        let lists = categories.iter().map(|category| category_tag(category));
+        let (product, lists) = tokio::join!(
+            self.products.invalidate(&id),
+            self.tiers.invalidate_tags(lists)
+        );
+        if let Err(error) = product.and(lists) {
+            tracing::error!(%error, id, "committed, but not invalidated: caches show what was until its TTL");
+        }
     }
 
     /// What the caches are doing.
@@ -104,4 +155,17 @@ impl Shop {
             );
         }
     }
+}
+
+/// Which lists a category has is known to nobody; that they all have this tag is.
+fn category_tag(category: &str) -> Tag {
+    Tag::new(&format!("category-{category}"))
+}
+
+/// Runs a write in a task of its own: a handler is dropped when its client hangs up, between commit and invalidation
+/// too.
+async fn to_its_end<T: Send + 'static>(
+    write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(write).await.map_err(|_| StoreError::Stopped)?
 }

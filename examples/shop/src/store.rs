@@ -2,12 +2,12 @@
 //!
 //! It is slow on purpose: each read holds its connection for [`SLOW`] longer than it needs, as a busy database would.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{collections::HashMap, fmt, path::Path, time::Duration};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params, params_from_iter};
 
 use crate::{
-    model::{Change, Line, Listing, Moved, Product},
+    model::{Change, Moved, NewProduct, Product},
     pool::Pool,
     seed,
 };
@@ -39,17 +39,39 @@ impl Store {
     /// The database does not answer.
     pub async fn product(&self, id: u32) -> Result<Option<Product>, StoreError> {
         self.pool
-            .run(move |connection| slowly(|| product(connection, id)))
+            .run(move |connection| slowly(|| products(connection, &[id])))
             .await
+            .map(|mut found| found.remove(&id))
     }
 
-    /// All products of `category`; `None` if there are none. Slow.
+    /// Those of the products `ids` that there are, in one query. Slow, but no slower than one product.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn listing(&self, category: String) -> Result<Option<Listing>, StoreError> {
+    pub async fn products(&self, ids: Vec<u32>) -> Result<HashMap<u32, Product>, StoreError> {
         self.pool
-            .run(move |connection| slowly(|| listing(connection, category)))
+            .run(move |connection| slowly(|| products(connection, &ids)))
+            .await
+    }
+
+    /// The numbers of the products on a page of `category`, [`PAGE`] of them but on the last one; the first page is 0.
+    /// None if there is no such page. Slow.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn listing(&self, category: String, page: u32) -> Result<Vec<u32>, StoreError> {
+        self.pool
+            .run(move |connection| slowly(|| listing(connection, &category, page)))
+            .await
+    }
+
+    /// Adds a product, commits, and answers its number. Quick.
+    ///
+    /// # Errors
+    /// The database does not answer; then nothing was added.
+    pub async fn create(&self, product: NewProduct) -> Result<u32, StoreError> {
+        self.pool
+            .run(move |connection| create(connection, &product))
             .await
     }
 
@@ -61,6 +83,12 @@ impl Store {
         self.pool
             .run(move |connection| apply(connection, id, &change))
             .await
+    }
+
+    /// How many queries it was asked so far, writes among them.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        self.pool.turns()
     }
 }
 
@@ -117,36 +145,47 @@ fn slowly<T>(query: impl FnOnce() -> T) -> T {
     query()
 }
 
-fn product(connection: &Connection, id: u32) -> rusqlite::Result<Option<Product>> {
-    let sql = "SELECT id, name, category, price_cents,
-                      (SELECT COALESCE(SUM(pieces), 0) FROM orders WHERE product_id = products.id)
-               FROM products WHERE id = ?1";
+fn products(connection: &Connection, ids: &[u32]) -> rusqlite::Result<HashMap<u32, Product>> {
+    let marks = vec!["?"; ids.len()].join(", ");
+    let sql = format!(
+        "SELECT id, name, category, price_cents,
+                (SELECT COALESCE(SUM(pieces), 0) FROM orders WHERE product_id = products.id)
+         FROM products WHERE id IN ({marks})"
+    );
     let read = |row: &rusqlite::Row<'_>| {
-        Ok(Product {
+        let product = Product {
             id: row.get(0)?,
             name: row.get(1)?,
             category: row.get(2)?,
             price_cents: row.get(3)?,
             sold: row.get(4)?,
-        })
+        };
+        Ok((product.id, product))
     };
-    connection.query_row(sql, [id], read).optional()
+    let mut statement = connection.prepare(&sql)?;
+    statement.query_map(params_from_iter(ids), read)?.collect()
 }
 
-fn listing(connection: &Connection, category: String) -> rusqlite::Result<Option<Listing>> {
-    let mut statement = connection
-        .prepare("SELECT id, name, price_cents FROM products WHERE category = ?1 ORDER BY id")?;
-    let line = |row: &rusqlite::Row<'_>| {
-        Ok(Line {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            price_cents: row.get(2)?,
-        })
-    };
-    let products = statement
-        .query_map([&category], line)?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok((!products.is_empty()).then_some(Listing { category, products }))
+fn listing(connection: &Connection, category: &str, page: u32) -> rusqlite::Result<Vec<u32>> {
+    let mut statement = connection.prepare(
+        "SELECT id FROM products WHERE category = ?1 ORDER BY id LIMIT ?2 OFFSET ?2 * ?3",
+    )?;
+    statement
+        .query_map(params![category, PAGE, page], |row| row.get(0))?
+        .collect()
+}
+
+fn create(connection: &Connection, product: &NewProduct) -> rusqlite::Result<u32> {
+    let NewProduct {
+        name,
+        category,
+        price_cents,
+    } = product;
+    connection.query_row(
+        "INSERT INTO products (name, category, price_cents) VALUES (?1, ?2, ?3) RETURNING id",
+        params![name, category, price_cents],
+        |row| row.get(0),
+    )
 }
 
 fn apply(connection: &mut Connection, id: u32, change: &Change) -> rusqlite::Result<Option<Moved>> {
@@ -168,6 +207,9 @@ fn apply(connection: &mut Connection, id: u32, change: &Change) -> rusqlite::Res
     transaction.commit()?;
     Ok(Some(Moved { from, to }))
 }
+
+/// How many products a page lists.
+pub const PAGE: u32 = 20;
 
 /// What each read waits, on top of its query.
 const SLOW: Duration = Duration::from_millis(40);

@@ -1,6 +1,7 @@
 //! The middleware through its public API, in front of caches whose clock the tests move.
 
 mod policy;
+mod reads;
 #[cfg(feature = "axum")]
 mod router;
 mod rules;

@@ -11,6 +11,7 @@ use tricache_middleware::{EdgeLayer, Profile, Public};
 #[derive(Clone)]
 pub(crate) struct Shop {
     pub(crate) clock: ManualClock,
+    pub(crate) tiers: Tiers,
     pub(crate) products: TieredCache<u64, String>,
     pub(crate) lists: TieredCache<String, String>,
 }
@@ -25,9 +26,9 @@ impl Shop {
             .build()
             .await
             .unwrap();
-        let lasting = |seconds| Policy::ttl(Duration::from_secs(seconds)).jitter(0.0);
         Self {
             clock,
+            tiers: tiers.clone(),
             products: tiers.cache("product", lasting(60)).unwrap(),
             lists: tiers.cache("list", lasting(20)).unwrap(),
         }
@@ -47,9 +48,19 @@ impl Shop {
             .unwrap();
     }
 
+    /// One more cache.
+    pub(crate) fn cache(&self, name: &str, policy: Policy) -> TieredCache<u64, String> {
+        self.tiers.cache(name, policy).unwrap()
+    }
+
     pub(crate) fn after(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+/// The policy of what lives for so many seconds, to the second.
+pub(crate) fn lasting(seconds: u64) -> Policy {
+    Policy::ttl(Duration::from_secs(seconds)).jitter(0.0)
 }
 
 /// What the layer wrote on the response of a route that reads product 42 and answers `response`.

@@ -25,10 +25,18 @@ impl Browser {
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, body).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, body).await
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let length = body.len();
         let head = format!(
-            "PUT {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-length: {length}\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-length: {length}\r\n"
         );
         self.ask(&format!(
             "{head}content-type: application/json\r\n\r\n{body}"

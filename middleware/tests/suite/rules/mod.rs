@@ -1,7 +1,8 @@
 //! Every named rule, seen from outside: a page behind an axum router, and all headers that leave it.
 //!
 //! S rules say whether a response may be shared, F rules for how long and in which words. `docs/edge.md` lists them.
-//! Rules that look at the visibility of data, or at tags, have their tests beside the layer.
+//! Rules that look at the visibility of data, or at tags, have their tests beside the layer, and with real reads in
+//! `reads`.
 
 mod bad_input;
 mod freshness;
