@@ -90,7 +90,7 @@ impl Tiers {
     /// many values there are.
     ///
     /// When it answers without [pending](Receipt::is_pending), no load that began before will be served to a read that
-    /// begins from now on: by this node at once, by the others as far as the cache's [`Level`] says.
+    /// begins from now on: by this node at once, by the others as far as the cache's [`Level`](crate::Level) says.
     ///
     /// # Errors
     /// Only after a shutdown. Redis not answering is no error: the receipt is pending then.

@@ -9,7 +9,7 @@ use crate::{
 use serde::Serialize;
 use std::time::Duration;
 
-/// What a [`Tiers`] is doing, at one moment.
+/// What a [`Tiers`](crate::Tiers) is doing, at one moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     enabled: bool,
@@ -43,7 +43,7 @@ impl Report {
         }
     }
 
-    /// Whether the cache is on: [`TiersBuilder::enabled`] and the environment variable `TRICACHE` say so.
+    /// Whether the cache is on: [`TiersBuilder::enabled`](crate::TiersBuilder::enabled) and the environment variable `TRICACHE` say so.
     ///
     /// While it is off every read runs its loader, and invalidations are still sent.
     #[must_use]
