@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::appender::{Appender, Full};
-use crate::codec::bounded::Bounds;
+use crate::codec::bounded::{Bounds, whole};
 use crate::codec::{Codec, DecodeError, EncodeError, MAX_BODY};
 
 /// The default codec: bincode 2 in its standard configuration.
@@ -59,10 +59,7 @@ impl Codec for Bincode {
     }
 
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, DecodeError> {
-        if bytes.len() > MAX_BODY {
-            return Err(DecodeError::too_large(MAX_BODY));
-        }
-        let bounds = Bounds::of(bytes);
+        let bounds = Bounds::of(bytes)?;
         let (value, read) =
             bincode::serde::seed_decode_from_slice(bounds.seed::<V>(), bytes, LIMITED).map_err(
                 |error| {
@@ -72,10 +69,7 @@ impl Codec for Bincode {
                     })
                 },
             )?;
-        match bytes.len() - read {
-            0 => Ok(value),
-            left => Err(DecodeError::left_over(left)),
-        }
+        whole(value, bytes.len() - read)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use crate::codec::DecodeError;
+use crate::codec::{DecodeError, MAX_BODY};
 
 /// What is left to the reading of one body.
 pub(super) struct Bounds {
@@ -22,12 +22,15 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The bounds for these bytes.
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Self {
+    /// The bounds for these bytes; an error if they are more than any body has.
+    pub(super) fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > MAX_BODY {
+            return Err(DecodeError::too_large(MAX_BODY));
+        }
+        Ok(Self {
             elements: Cell::new(bytes.len() + FREE_ELEMENTS),
             exceeded: Cell::new(false),
-        }
+        })
     }
 
     /// Reads a value within these bounds.
@@ -51,6 +54,14 @@ impl Bounds {
     fn exceed<E: Error>(&self) -> E {
         self.exceeded.set(true);
         E::custom("the value is nested too deeply or has too many elements")
+    }
+}
+
+/// The value, if nothing is left over behind it.
+pub(super) fn whole<V>(value: V, left: usize) -> Result<V, DecodeError> {
+    match left {
+        0 => Ok(value),
+        left => Err(DecodeError::left_over(left)),
     }
 }
 
@@ -329,7 +340,7 @@ mod tests {
     use serde_json::Value;
 
     fn read<'de, V: Deserialize<'de>>(json: &'de str) -> Result<V, DecodeError> {
-        let bounds = Bounds::of(json.as_bytes());
+        let bounds = Bounds::of(json.as_bytes()).unwrap();
         let mut deserializer = serde_json::Deserializer::from_str(json);
         bounds
             .seed()
@@ -382,7 +393,7 @@ mod tests {
         let claimed = serde::de::value::SeqDeserializer::<_, serde::de::value::Error>::new(
             std::iter::repeat_n((), FREE_ELEMENTS + 1),
         );
-        let bounds = Bounds::of(&[]);
+        let bounds = Bounds::of(&[]).unwrap();
 
         let result = bounds.seed::<Vec<()>>().deserialize(claimed);
 

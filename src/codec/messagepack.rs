@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use crate::codec::appender::Appender;
-use crate::codec::bounded::Bounds;
+use crate::codec::bounded::{Bounds, whole};
 use crate::codec::{Codec, DecodeError, EncodeError, MAX_BODY};
 
 /// MessagePack with field names.
@@ -57,19 +57,13 @@ impl Codec for MessagePack {
     }
 
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, DecodeError> {
-        if bytes.len() > MAX_BODY {
-            return Err(DecodeError::too_large(MAX_BODY));
-        }
-        let bounds = Bounds::of(bytes);
+        let bounds = Bounds::of(bytes)?;
         let mut deserializer = rmp_serde::Deserializer::new(bytes);
         let value = bounds
             .seed::<V>()
             .deserialize(&mut deserializer)
             .map_err(|error| bounds.error(|| DecodeError::new(error)))?;
-        match deserializer.get_ref().len() {
-            0 => Ok(value),
-            left => Err(DecodeError::left_over(left)),
-        }
+        whole(value, deserializer.get_ref().len())
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use crate::codec::appender::{Appender, Full};
-use crate::codec::bounded::Bounds;
+use crate::codec::bounded::{Bounds, whole};
 use crate::codec::{Codec, DecodeError, EncodeError, MAX_BODY};
 
 /// postcard 1, whose format is documented and stable.
@@ -51,19 +51,14 @@ impl Codec for Postcard {
     }
 
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, DecodeError> {
-        if bytes.len() > MAX_BODY {
-            return Err(DecodeError::too_large(MAX_BODY));
-        }
-        let bounds = Bounds::of(bytes);
+        let bounds = Bounds::of(bytes)?;
         let mut deserializer = postcard::Deserializer::from_bytes(bytes);
         let value = bounds
             .seed::<V>()
             .deserialize(&mut deserializer)
             .map_err(|error| bounds.error(|| DecodeError::new(error)))?;
-        match deserializer.finalize().map_err(DecodeError::new)?.len() {
-            0 => Ok(value),
-            left => Err(DecodeError::left_over(left)),
-        }
+        let left = deserializer.finalize().map_err(DecodeError::new)?;
+        whole(value, left.len())
     }
 }
 
