@@ -106,7 +106,7 @@ impl RequestScope {
 
     fn add(&self, read: Read<'_>) {
         let mut collected = self.lock();
-        if collected.known.insert(read.entity.clone()) {
+        if collected.is_new(&read.entity) {
             collected.entities.push(read.entity);
         }
         for tag in read.tags {
@@ -115,19 +115,31 @@ impl RequestScope {
             }
         }
         collected.visibility = collected.visibility.max(read.visibility);
-        let deadline = Deadline {
-            clock: Arc::clone(read.clock),
-            at: read.deadline,
-        };
-        let shortest = collected.shortest.as_ref().map(Deadline::remaining);
-        if shortest.is_none_or(|shortest| deadline.remaining() < shortest) {
-            collected.shortest = Some(deadline);
+        let shortest = collected.shortest.as_ref();
+        if shortest.is_none_or(|shortest| shortest.outlives(read.clock, read.deadline)) {
+            collected.shortest = Some(Deadline {
+                clock: Arc::clone(read.clock),
+                at: read.deadline,
+            });
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Collected> {
         // Every step leaves the lists whole, so a panic elsewhere spoils nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collected {
+    /// Most pages read few entities: a look at each costs less than hashing one.
+    fn is_new(&mut self, entity: &EntityName) -> bool {
+        if self.entities.len() < FEW {
+            return !self.entities.contains(entity);
+        }
+        if self.known.is_empty() {
+            self.known.extend(self.entities.iter().cloned());
+        }
+        self.known.insert(entity.clone())
     }
 }
 
@@ -140,6 +152,14 @@ impl fmt::Debug for RequestScope {
 }
 
 impl Deadline {
+    /// On one clock no time is asked for; a scope that reads of several `Tiers` compares what remains on each.
+    fn outlives(&self, clock: &Arc<dyn Clock>, at: u64) -> bool {
+        if Arc::ptr_eq(clock, &self.clock) {
+            return at < self.at;
+        }
+        to_duration(at.saturating_sub(millis(clock.now()))) < self.remaining()
+    }
+
     fn remaining(&self) -> Duration {
         to_duration(self.at.saturating_sub(millis(self.clock.now())))
     }
@@ -177,6 +197,9 @@ impl ScopeSummary {
     }
 }
 
+/// Entities up to which a list is looked through.
+const FEW: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,13 +207,17 @@ mod tests {
 
     fn read(key: &str, clock: &ManualClock, remaining: u64) {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        read_of(key, &shared, remaining);
+    }
+
+    fn read_of(key: &str, shared: &Arc<dyn Clock>, remaining: u64) {
         let tags = [Tag::new("lamps"), Tag::new(key)];
         RequestScope::record(|| Read {
             entity: EntityName::new("product", key),
             tags: &tags,
             visibility: Visibility::Public,
-            deadline: millis(clock.now()) + remaining,
-            clock: &shared,
+            deadline: millis(shared.now()) + remaining,
+            clock: shared,
         });
     }
 
@@ -219,6 +246,49 @@ mod tests {
             summary.tags().iter().map(Tag::as_str).collect::<Vec<_>>(),
             ["1", "2", "lamps"]
         );
+    }
+
+    #[tokio::test]
+    async fn many_entities_are_named_once_too() {
+        let (scope, clock) = (RequestScope::new(), ManualClock::new());
+        let keys: Vec<_> = (0..3 * FEW).map(|key| key.to_string()).collect();
+        scope
+            .run(async {
+                for key in keys.iter().chain(&keys) {
+                    read(key, &clock, 9000);
+                }
+            })
+            .await;
+
+        let summary = scope.summary();
+        let named: Vec<_> = summary.entities().iter().map(EntityName::as_str).collect();
+        let wanted: Vec<_> = keys.iter().map(|key| format!("product/{key}")).collect();
+        assert_eq!(named, wanted);
+    }
+
+    #[tokio::test]
+    async fn the_shortest_life_is_found_on_one_clock_and_on_several() {
+        let early: Arc<dyn Clock> = Arc::new(ManualClock::new());
+        let clock = ManualClock::new();
+        clock.advance(Duration::from_secs(100));
+        let late: Arc<dyn Clock> = Arc::new(clock);
+        for reads in [
+            [(&early, 9000), (&early, 5000), (&early, 7000)],
+            // Its end is later, on a clock that is later still.
+            [(&early, 9000), (&late, 5000), (&early, 7000)],
+            [(&late, 9000), (&early, 7000), (&late, 5000)],
+        ] {
+            let scope = RequestScope::new();
+            scope
+                .run(async {
+                    for (clock, remaining) in reads {
+                        read_of("1", clock, remaining);
+                    }
+                })
+                .await;
+
+            assert_eq!(scope.summary().remaining(), Some(Duration::from_secs(5)));
+        }
     }
 
     #[tokio::test]
