@@ -4,7 +4,13 @@
 //! What remains is the caller's own: the loader failed, the value does not exist, the input was wrong,
 //! or the cache is shut down.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{
+    any::Any,
+    error::Error as StdError,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 /// A boxed error, as a loader may answer it.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
@@ -97,8 +103,16 @@ impl Error {
         }
     }
 
-    pub(crate) fn panicked(message: String) -> Self {
-        Kind::Panicked(message).into()
+    /// With the text of the panic, as far as it has one.
+    pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Kind::Panicked(text.unwrap_or_else(|| "no message".to_owned())).into()
+    }
+
+    /// Calls what is the user's, whose panic must not end what calls it.
+    pub(crate) fn catching<T>(call: impl FnOnce() -> T) -> Result<T, Self> {
+        catch_unwind(AssertUnwindSafe(call)).map_err(|panic| Self::panicked(&*panic))
     }
 
     pub(crate) fn circular(what: String) -> Self {

@@ -12,16 +12,12 @@ use super::{
 use crate::{
     cached::{Cached, Found},
     error::{BoxError, Error},
-    load::{Draft, Loaded, loader, panic_message, sorted},
+    load::{Draft, Loaded, loader, sorted},
     model::{Address, CacheKey, Lifetime},
     observe::Decision,
     outcome::Outcome,
 };
-use std::{
-    future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{future::Future, sync::Arc};
 
 impl<V: Send + Sync + 'static> Core<V> {
     pub(super) async fn bypass<F, Fut, R, E>(
@@ -37,8 +33,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     {
         let began = self.shelf.now();
         self.shelf.observer.note(Decision::Load);
-        let future = catch_unwind(AssertUnwindSafe(load))
-            .map_err(|panic| Error::panicked(panic_message(&*panic)));
+        let future = Error::catching(load);
         let loaded = match future {
             Ok(load) => finish(tokio::spawn(loader(load))).await,
             Err(panicked) => Err(panicked),
@@ -82,8 +77,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             .iter()
             .for_each(|_| self.shelf.observer.note(Decision::Load));
         let context = BatchContext::new(results.keys.clone());
-        let future = catch_unwind(AssertUnwindSafe(|| load(context)))
-            .map_err(|panic| Error::panicked(panic_message(&*panic)));
+        let future = Error::catching(|| load(context));
         let (core, at) = (Arc::clone(&self), addresses.clone());
         let loaded = match future {
             Ok(load) => {

@@ -7,18 +7,14 @@ use crate::{
     error::{BoxError, Error},
     load::{
         Acquired, Flight, Grant, Joinable, Loaded, Permit, Role, Started, acquire, give_back,
-        loader, panic_message, run, waits_for,
+        loader, run, waits_for,
     },
     model::Address,
     observe::Decision,
     remote::{Discard, RemoteError},
     tags::Standing,
 };
-use std::{
-    future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{future::Future, sync::Arc};
 
 /// How far a leader gets without its loader.
 enum Prepared<V> {
@@ -139,10 +135,9 @@ impl<V: Send + Sync + 'static> Core<V> {
                 return Err(error);
             }
         };
-        let load = match catch_unwind(AssertUnwindSafe(load)) {
+        let load = match Error::catching(load) {
             Ok(load) => loader(load),
-            Err(panic) => {
-                let error = Error::panicked(panic_message(&*panic));
+            Err(error) => {
                 give_back(&self.shelf, at, &grant).await;
                 permit.complete(Err(error.clone()));
                 return Err(error);

@@ -8,6 +8,7 @@ use super::{
     batch::BatchContext,
     core::Core,
     fly::Followed,
+    lost,
     many::{Miss, Results},
 };
 use crate::{
@@ -15,18 +16,13 @@ use crate::{
     error::{BoxError, Error},
     load::{
         Acquired, Grant, Led, Loaded, Meaning, Permit, Role, Seeker, Waiters, ask_many,
-        load_number, panic_message, run_many, waits_for,
+        load_number, run_many, waits_for,
     },
     model::{Address, CacheKey},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{
-    future::Future,
-    mem::take,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
-use tokio::{select, task::JoinError};
+use std::{future::Future, mem::take, sync::Arc};
+use tokio::select;
 
 /// The misses of one call on their way to a load, one's own or another's.
 pub(super) struct Loading<'a, K, V> {
@@ -198,8 +194,7 @@ where
             .map(|index| self.results.keys[*index].clone());
         let context = BatchContext::new(keys.collect());
         // On the heap: a nested load would put all of it on the stack, several times.
-        let loader = catch_unwind(AssertUnwindSafe(|| Box::pin(load(context))))
-            .map_err(|panic| Error::panicked(panic_message(&*panic)));
+        let loader = Error::catching(|| Box::pin(load(context)));
         let number = load_number();
         // It closes no circle, since nobody knows the load yet.
         let waiting = waits_for(&self.core.engine.circles, number);
@@ -248,13 +243,5 @@ where
                 }
             }
         }
-    }
-}
-
-/// Why a task did not end by itself: what is the user's is caught inside, so the runtime is shutting down.
-fn lost(error: JoinError) -> Error {
-    match error.try_into_panic() {
-        Ok(panic) => Error::panicked(panic_message(&*panic)),
-        Err(_) => Error::closed(),
     }
 }

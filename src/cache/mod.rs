@@ -23,10 +23,11 @@ use crate::{
     engine::Engine,
     error::{BoxError, Error},
     invalidate::Receipt,
-    load::{LoadContext, Loaded, Shelf, panic_message},
+    load::{LoadContext, Loaded, Shelf},
     model::{CacheKey, Policy, StoreVersion},
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
+use tokio::task::{JoinError, JoinHandle};
 
 /// A cache in front of a store: values of type `V` by keys of type `K`.
 ///
@@ -353,13 +354,17 @@ impl<K, V> fmt::Debug for TieredCache<K, V> {
 }
 
 /// The result of a task that nobody aborts.
-pub(crate) async fn finish<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn finish<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
     match task.await {
         Ok(result) => result,
-        // The runtime is shutting down.
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => Err(Error::panicked(panic_message(&*panic))),
-            Err(_) => Err(Error::closed()),
-        },
+        Err(error) => Err(lost(error)),
+    }
+}
+
+/// Why a task did not end by itself: it panicked, or the runtime is shutting down.
+fn lost(error: JoinError) -> Error {
+    match error.try_into_panic() {
+        Ok(panic) => Error::panicked(&*panic),
+        Err(_) => Error::closed(),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     loaded::Loaded,
     nested::{Inherited, Reads},
     places::Places,
-    run::{AbortOnDrop, Filling, Grant, Load, Settling, hold_lease, loads_under, message},
+    run::{AbortOnDrop, Filling, Grant, Load, Settling, hold_lease, loads_under},
     shelf::Shelf,
 };
 use crate::{
@@ -76,7 +76,7 @@ where
     let loaded = AssertUnwindSafe(loaded).catch_unwind();
     let loaded = match loaded.await {
         Ok(loaded) => loaded,
-        Err(panic) => Err(Error::panicked(message(&*panic))),
+        Err(panic) => Err(Error::panicked(&*panic)),
     };
     let answers = match loaded {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
@@ -202,7 +202,7 @@ async fn approach<V: Send + Sync + 'static>(
     let judged = AssertUnwindSafe(load.judge(grant, answer, inherited)).catch_unwind();
     let settling = judged
         .await
-        .unwrap_or_else(|panic| Settling::release(token, Err(Error::panicked(message(&*panic)))));
+        .unwrap_or_else(|panic| Settling::release(token, Err(Error::panicked(&*panic))));
     let (rest, fill, token) = match settling {
         Settling::Done(answer) => (Rest::Answer(answer), None, None),
         Settling::Release(token, answer) => (Rest::Answer(answer), None, Some(token)),

@@ -25,7 +25,7 @@ pub(crate) use self::{
     lease::{Acquired, Meaning, acquire},
     nested::note_read,
     places::Places,
-    run::{Grant, give_back, loader, message as panic_message, run},
+    run::{Grant, give_back, loader, run},
     seek::{Seeker, Waiters, ask_many},
     shelf::{Origin, Shelf},
 };

@@ -19,7 +19,7 @@ use crate::{
     remote::{Fill, Filled, RemoteError},
 };
 use futures_util::FutureExt;
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 use tokio::task::JoinHandle;
 
 /// The right to load, and what the value will be worth.
@@ -83,7 +83,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     let loader = circle::within(permit.flight().number(), reads.of(loader));
     let answer = match AssertUnwindSafe(loader).catch_unwind().await {
         Ok(answer) => answer,
-        Err(panic) => Err(Error::panicked(message(&*panic))),
+        Err(panic) => Err(Error::panicked(&*panic)),
     };
     let took = shelf.clock.now().saturating_sub(began);
     let load = Load {
@@ -97,7 +97,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     let settled = AssertUnwindSafe(load.settle(grant, answer, &reads.take()))
         .catch_unwind()
         .await;
-    permit.complete(settled.unwrap_or_else(|panic| Err(Error::panicked(message(&*panic)))));
+    permit.complete(settled.unwrap_or_else(|panic| Err(Error::panicked(&*panic))));
 }
 
 /// Gives back the right to load, unused.
@@ -416,13 +416,6 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// The text of a panic, as far as it has one.
-pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 /// How long an unproven value is kept, in ms.
