@@ -8,7 +8,9 @@ use super::{
     proof::Proofs,
 };
 use crate::{
-    model::{Clock, EntityId, Event, EventKind, Generation, Head, Position, Version, millis},
+    model::{
+        Clock, EntityId, Event, EventKind, Generation, Head, Position, Version, millis, nested_tag,
+    },
     observe::{Decision, Observer},
     remote::{Agreement, Push, Remote},
     tags::TagTable,
@@ -60,6 +62,8 @@ struct Following {
     chains: Vec<Chain>,
     /// In the order in which they are due.
     rechecks: VecDeque<Recheck>,
+    /// Who shows entities of some bucket was lost in Redis, and nobody was told of it yet.
+    forgotten: bool,
 }
 
 /// A head that was ahead of what was pushed, to be looked at again.
@@ -84,6 +88,7 @@ impl Follower {
             parts: self,
             chains,
             rechecks: VecDeque::new(),
+            forgotten: false,
         }
         .run(pushes, notes)
         .await;
@@ -109,6 +114,7 @@ impl Following {
                 },
                 () = at(due), if due.is_some() => self.recheck().await,
             }
+            self.tell_nested().await;
         }
     }
 
@@ -329,6 +335,7 @@ impl Following {
                 "a gap in the feed: local entries must prove themselves"
             );
         }
+        self.note_forgotten(bucket, head);
         self.parts.proofs.gap(bucket);
         if bucket == self.parts.tag_bucket {
             self.parts.tags.begin(head.map(|head| Position {
@@ -344,6 +351,40 @@ impl Following {
         self.parts.proofs.applied(bucket, epoch, n);
         if bucket == self.parts.tag_bucket && head.is_some() {
             self.read_tags().await;
+        }
+    }
+
+    /// With a bucket's control record Redis has lost who shows its entities: whatever shows any is old from here on.
+    fn note_forgotten(&mut self, bucket: u16, head: Option<Head>) {
+        let Some(at) = self.chain(bucket).at() else {
+            return;
+        };
+        if bucket != self.parts.tag_bucket && head.is_none_or(|head| head.epoch != at.epoch) {
+            self.parts.tags.pend(nested_tag());
+            self.forgotten = true;
+        }
+    }
+
+    async fn tell_nested(&mut self) {
+        if !self.forgotten {
+            return;
+        }
+        let sent_at = self.parts.tags.generation();
+        match self.parts.remote.bump_tags(&[nested_tag()]).await {
+            Ok(stamps) => {
+                self.forgotten = false;
+                for stamp in stamps {
+                    self.parts.observer.note(Decision::TagBump);
+                    self.parts
+                        .tags
+                        .bumped(stamp.epoch, nested_tag(), stamp.n, sent_at);
+                }
+            }
+            Err(error) => {
+                // The next push or heartbeat comes back to it.
+                self.parts.observer.note(Decision::RemoteError);
+                tracing::debug!(%error, "redis was not told that values showing others are old");
+            }
         }
     }
 

@@ -40,15 +40,6 @@ struct Told {
     depended: bool,
 }
 
-impl Sent {
-    fn stamp(&self) -> Option<Stamp> {
-        match self {
-            Self::Acknowledged(stamp, _) => Some(*stamp),
-            Self::Pending(_) => None,
-        }
-    }
-}
-
 impl Sender {
     /// Invalidates one entity: the bump, then `touch` for this process, then whatever shows it.
     ///
@@ -170,8 +161,6 @@ impl Sender {
             .collect();
         match self.invalidate_tags(&tags).await {
             Ok(sent) => {
-                self.have_told(at, told, places.iter().copied().zip(&sent))
-                    .await;
                 for (place, sent) in places.into_iter().zip(sent) {
                     if let (Ok(told), Sent::Pending(_)) = (&mut told[place], &sent) {
                         told.sent = sent;
@@ -183,32 +172,6 @@ impl Sender {
                     told[place] = Err(error.clone());
                 }
             }
-        }
-    }
-
-    /// Whoever bumps these entities next need not tell of these bumps again.
-    async fn have_told(
-        &self,
-        at: &[&Address],
-        told: &[Result<Told, Error>],
-        sent: impl Iterator<Item = (usize, &Sent)>,
-    ) {
-        let bumps: Vec<_> = sent
-            .filter_map(|(place, sent)| match (&told[place], sent) {
-                (Ok(told), Sent::Acknowledged(..)) => Some((at[place], told.sent.stamp()?)),
-                _ => None,
-            })
-            .collect();
-        stream::iter(bumps)
-            .for_each_concurrent(BATCH, |(at, stamp)| self.told_of(at, stamp))
-            .await;
-    }
-
-    async fn told_of(&self, at: &Address, stamp: Stamp) {
-        if let Err(error) = self.remote.told(at, generation_of(&stamp)).await {
-            // They are told once more then.
-            self.observer.note(Decision::RemoteError);
-            tracing::debug!(%error, "redis did not note that dependents were told");
         }
     }
 
@@ -335,7 +298,6 @@ impl Sender {
         let bumped = self.remote.bump(at, bump).await?;
         if bumped.depended {
             self.send_tag(entity_tag_of(at.id)).await?;
-            self.told_of(at, bumped.stamp).await;
         }
         self.observer.note(Decision::Bump);
         Ok(bumped.stamp)

@@ -9,7 +9,7 @@
 
 use crate::{
     cached::Found,
-    model::{Address, Clock, Generation, Labels, Visibility, entity_tag, millis},
+    model::{Address, Clock, Generation, Labels, Visibility, entity_tag, millis, nested_tag},
     outcome::Outcome,
     remote::{Remote, RemoteError},
 };
@@ -122,7 +122,11 @@ impl Inherited {
                 .extend_from_slice(&labels.dependencies);
         }
         // Its cache's tag, too: a clear invalidates the entity by no other name.
-        let names = [entity_tag(at.id.cache, at.id.hash), at.cache.tag];
+        let names = [
+            entity_tag(at.id.cache, at.id.hash),
+            at.cache.tag,
+            nested_tag(),
+        ];
         self.labels.dependencies.extend(names);
         self.shown.push((at, generation));
     }

@@ -28,6 +28,6 @@ pub(crate) use self::{
     key::RenderedKey,
     labels::{Labels, Place, Position},
     server_time::ServerTime,
-    tag::{cache_tag, entity_tag, everything_tag},
+    tag::{cache_tag, entity_tag, everything_tag, nested_tag},
     version::{Generation, Head, Nonce, Pointer},
 };

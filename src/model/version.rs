@@ -116,12 +116,10 @@ pub(crate) struct Pointer {
 }
 
 impl Pointer {
-    /// A value is stored that shows the entity.
+    /// A value was stored that shows the entity. It stays as long as the pointer.
     pub(crate) const DEPENDED: u32 = 1;
     /// The store's version came with a bump, not with a load.
     pub(crate) const STORE_BUMPED: u32 = 2;
-    /// A value from before the last bump may show the entity, and nobody has said yet that it was told.
-    pub(crate) const UNTOLD: u32 = 4;
 
     pub(crate) fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0

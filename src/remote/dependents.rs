@@ -1,4 +1,4 @@
-//! Who shows an entity, step for step as `scripts/depend.lua` and `told.lua` have it.
+//! Who shows an entity, step for step as `scripts/depend.lua` and `bump.lua` have it.
 
 use super::records::{Now, Records};
 use crate::model::{Generation, Pointer};
@@ -9,17 +9,15 @@ impl Records {
         let Some(pointer) = self.pointer_of(key, shown, now) else {
             return false;
         };
+        self.nested = true;
         let flags = pointer.flags | Pointer::DEPENDED;
         self.set_pointer(key, Pointer { flags, ..pointer }, ttl, now);
         true
     }
 
-    /// What shows the entity and was stored before this bump has heard of it.
-    pub(super) fn told(&mut self, key: &[u8], bumped: Generation, now: Now) {
-        if let Some(pointer) = self.pointer_of(key, bumped, now) {
-            let flags = pointer.flags & !Pointer::UNTOLD;
-            self.set_pointer(key, Pointer { flags, ..pointer }, 0, now);
-        }
+    /// What a pointer that is missing may have known: nothing, unless some entity of the bucket was shown.
+    pub(super) fn forgotten(&self) -> u32 {
+        if self.nested { Pointer::DEPENDED } else { 0 }
     }
 
     /// The pointer, if this generation is the current one.
@@ -34,10 +32,10 @@ impl Records {
 mod tests {
     use super::super::{Bump, order::Done};
     use super::*;
-    use crate::model::EventKind;
+    use crate::model::{EventKind, Version};
 
     fn bump(records: &mut Records, now: Now) -> Done {
-        let (head, _) = records.control(now);
+        let (head, fence) = records.control(now);
         let kind = EventKind::Invalidated {
             cache: 0,
             entity: 0,
@@ -46,53 +44,59 @@ mod tests {
             pointer_ttl: 1000,
             store: None,
         };
-        records.bump(b"p", head, kind, bump, now)
+        records.bump(b"p", (head, fence.is_some()), kind, bump, now)
     }
 
-    /// A bump took along who depended on the entity, and its answer was lost: sent again, it told that nobody did.
-    #[test]
-    fn who_depends_stays_known_until_they_were_told() {
-        let mut records = Records::default();
-        let now = Now(1_000_000);
-        assert!(bump(&mut records, now).depended, "unknown");
-        let again = bump(&mut records, now);
-        assert!(again.depended);
-
+    fn marked(records: &mut Records, version: Version, now: Now) -> bool {
         let epoch = records.control.unwrap().epoch;
-        let generation = |version| Generation { epoch, version };
-        let next = bump(&mut records, now);
-        records.told(b"p", generation(again.version), now);
-        assert!(bump(&mut records, now).depended, "told of an earlier one");
-        let last = bump(&mut records, now);
-        records.told(b"p", generation(last.version), now);
-
-        assert!(next.version < last.version);
-        assert!(!bump(&mut records, now).depended);
+        records.depend(b"p", Generation { epoch, version }, 1000, now)
     }
 
+    /// A bump took along who depended on the entity, and its answer was lost: sent again, it told that nobody did. With a
+    /// mark that its sender took back, a second writer whose node lagged was told the same.
     #[test]
-    fn telling_of_a_bump_leaves_alone_who_has_come_to_depend_since() {
-        let mut records = Records::default();
-        let now = Now(1_000_000);
+    fn who_depends_stays_known_after_a_bump() {
+        let (mut records, now) = (Records::default(), Now(1_000_000));
+        bump(&mut records, now);
         let version = bump(&mut records, now).version;
-        let epoch = records.control.unwrap().epoch;
-        let generation = Generation { epoch, version };
-        assert!(records.depend(b"p", generation, 1000, now));
+        assert!(marked(&mut records, version, now));
 
-        records.told(b"p", generation, now);
-
+        assert!(bump(&mut records, now).depended);
         assert!(bump(&mut records, now).depended);
     }
 
     /// The pointer knew that a value shows the entity, and was evicted. A reader made it anew, and the next bump was told
     /// that nobody shows the entity.
     #[test]
-    fn who_depends_is_unknown_where_a_reader_made_the_pointer() {
-        let mut records = Records::default();
-        let now = Now(1_000_000);
-        let (mut head, _) = records.control(now);
+    fn what_an_evicted_pointer_may_have_known_is_known_to_its_bucket() {
+        for read_first in [false, true] {
+            let (mut records, now) = (Records::default(), Now(1_000_000));
+            let version = bump(&mut records, now).version;
+            assert!(marked(&mut records, version, now));
+            let later = Now(now.0 + 10_000_000);
+            assert_eq!(records.pointer(b"p", later), None);
 
+            if read_first {
+                let (mut head, _) = records.control(later);
+                records.version(&mut head, b"p", 1000, later);
+            }
+
+            assert!(bump(&mut records, later).depended);
+        }
+    }
+
+    #[test]
+    fn who_shows_nothing_has_nothing_told() {
+        let (mut records, now) = (Records::default(), Now(1_000_000));
+        let (mut head, _) = records.control(now);
         records.version(&mut head, b"p", 1000, now);
+
+        assert!(!bump(&mut records, now).depended);
+    }
+
+    #[test]
+    fn the_bump_that_begins_an_epoch_knows_nothing_of_the_one_before() {
+        let (mut records, now) = (Records::default(), Now(1_000_000));
 
         assert!(bump(&mut records, now).depended);
     }

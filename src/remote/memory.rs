@@ -237,7 +237,8 @@ impl Attached {
             cache: at.id.cache,
             entity: at.id.hash,
         };
-        let done = records.bump(&key, head, kind, bump, now);
+        let begun = (head, fence.is_some());
+        let done = records.bump(&key, begun, kind, bump, now);
         self.space.tell(&self.hub.faults, at.id.bucket, done.event);
         Ok(Bumped {
             stamp: Stamp {
@@ -259,13 +260,6 @@ impl Attached {
         let key = self.layout.pointer(at);
         let (mut records, now) = self.records(at.id.bucket)?;
         Ok(records.depend(&key, shown, pointer_ttl, now))
-    }
-
-    pub(super) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
-        let key = self.layout.pointer(at);
-        let (mut records, now) = self.records(at.id.bucket)?;
-        records.told(&key, bumped, now);
-        Ok(())
     }
 
     pub(super) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {

@@ -296,14 +296,6 @@ impl Remote {
         }
     }
 
-    /// Notes that whatever showed the entity before this bump has been told of it; a late word changes nothing.
-    pub(crate) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.told(at, bumped).await,
-            Self::Memory(memory) => memory.told(at, bumped).await,
-        }
-    }
-
     /// Bumps each tag and tells every node; without any, begins the tag feed where there is none.
     pub(crate) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
         match self {

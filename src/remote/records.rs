@@ -15,6 +15,8 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) control: Option<Head>,
+    /// Whether a value was stored that shows an entity of the bucket; in Redis a part of the control record.
+    pub(super) nested: bool,
     pub(super) log: VecDeque<Event>,
     pub(super) tags: TagRecords,
     pointers: HashMap<Box<[u8]>, Timed<Pointer>>,
@@ -81,6 +83,7 @@ impl Records {
             nonce: head.nonce,
             kind: EventKind::Fence,
         };
+        self.nested = false;
         self.log.clear();
         self.log.push_back(fence);
         self.control = Some(head);
@@ -104,9 +107,8 @@ impl Records {
         let version = next_version(head, None, now);
         head.high = version.0;
         self.control = Some(*head);
-        // Missing means unknown, as in a bump: the pointer before may have known of a value that shows the entity.
         let pointer = Pointer {
-            flags: Pointer::UNTOLD,
+            flags: self.forgotten(),
             ..bare(version)
         };
         self.set_pointer(key, pointer, pointer_ttl, now);
@@ -229,7 +231,7 @@ impl Records {
     pub(super) fn bump(
         &mut self,
         key: &[u8],
-        head: Head,
+        (head, began): (Head, bool),
         kind: EventKind,
         bump: Bump,
         now: Now,
@@ -241,19 +243,18 @@ impl Records {
                 return Done {
                     version: pointer.version,
                     event: None,
-                    depended: pointer.has(Pointer::UNTOLD),
+                    depended: pointer.has(Pointer::DEPENDED),
                     order: Order::Older,
                 };
             }
         };
-        // Missing means unknown: who depended on a pointer that is gone was lost with it.
-        let shown = Pointer::DEPENDED | Pointer::UNTOLD;
-        let depended = before.is_none_or(|before| before.has(shown));
-        let untold = if depended { Pointer::UNTOLD } else { 0 };
+        let marked = before.map_or(self.forgotten(), |before| before.flags & Pointer::DEPENDED);
+        // Where an epoch begins, who was marked in the one before is unknown.
+        let marked = if began { Pointer::DEPENDED } else { marked };
         let event = self.append(head, kind, before.map(|before| before.version), now);
         let version = Version(event.n);
         let pointer = Pointer {
-            flags: flags | untold,
+            flags: flags | marked,
             store,
             ..bare(version)
         };
@@ -261,7 +262,7 @@ impl Records {
         Done {
             version,
             event: Some(event),
-            depended,
+            depended: marked != 0,
             order,
         }
     }
@@ -381,7 +382,7 @@ mod tests {
     }
 
     fn at_version(records: &mut Records, store: Option<u64>, now: Now) -> Done {
-        let (head, _) = records.control(now);
+        let (head, fence) = records.control(now);
         let kind = EventKind::Invalidated {
             cache: 0,
             entity: 0,
@@ -390,7 +391,7 @@ mod tests {
             pointer_ttl: 1000,
             store: store.map(StoreVersion::from),
         };
-        records.bump(b"p", head, kind, bump, now)
+        records.bump(b"p", (head, fence.is_some()), kind, bump, now)
     }
 
     #[test]

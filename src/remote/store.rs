@@ -174,15 +174,6 @@ impl RedisRemote {
         Ok(number(&reply.await?) == Some(1))
     }
 
-    pub(super) async fn told(&self, at: &Address, bumped: Generation) -> Result<(), RemoteError> {
-        let (script, keys) = (&self.scripts.told, self.bump_keys(at));
-        let reply = self.run(Class::Small, script, &keys, |command| {
-            fresh(command);
-            command.arg(bumped.epoch.0).arg(bumped.version.0);
-        });
-        reply.await.map(drop)
-    }
-
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
         let mut heads = redis::cmd("MGET");
         for bucket in 0..self.layout.feeds() {

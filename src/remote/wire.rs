@@ -5,9 +5,10 @@
 
 use crate::model::{Epoch, Event, EventKind, Head, Nonce, Pointer, StoreVersion, Version};
 
-/// `1|epoch|owner|n|nonce|high`. The owner is for the fence on promotion; `-` until somebody compares it.
+/// `1|epoch|owner|n|nonce|high|flags`. The owner is for the fence on promotion; `-` until somebody compares it. The flags are
+/// the scripts' own.
 pub(super) fn head(text: &[u8]) -> Option<Head> {
-    let [epoch, _owner, n, nonce, high] = fields(text)?;
+    let [epoch, _owner, n, nonce, high, _flags] = fields(text)?;
     Some(Head {
         epoch: Epoch(number(epoch)?),
         n: number(n)?,
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn records_are_read_as_the_scripts_write_them() {
-        let read = head(b"1|7|-|1790000000000001|42|1790000000000009").unwrap();
+        let read = head(b"1|7|-|1790000000000001|42|1790000000000009|0").unwrap();
         assert_eq!(
             (read.epoch, read.n, read.nonce),
             (Epoch(7), 1_790_000_000_000_001, Nonce(42))
@@ -156,15 +157,15 @@ mod tests {
         for bad in [
             "",
             "1",
-            "2|7|-|1|2|3",
-            "1|7|-|1|2",
-            "1|7|-|1|2|3|4",
-            "1|x|-|1|2|3",
-            "1|-7|-|1|2|3",
+            "2|7|-|1|2|3|0",
+            "1|7|-|1|2|3",
+            "1|7|-|1|2|3|0|4",
+            "1|x|-|1|2|3|0",
+            "1|-7|-|1|2|3|0",
         ] {
             assert_eq!(head(bad.as_bytes()), None, "{bad}");
         }
-        assert_eq!(head(b"1|7|-|9007199254740992|2|3"), None);
+        assert_eq!(head(b"1|7|-|9007199254740992|2|3|0"), None);
         assert_eq!(pointer(b"1|12|11|0"), None);
         assert_eq!(message(b"1|X|7|12|3|4|1|2"), None);
         assert_eq!(event(b"1|W|0|0|0|0|1|2"), None);

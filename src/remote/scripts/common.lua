@@ -8,7 +8,7 @@ local now_us = clock[1] * 1000000 + clock[2]
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function control_text(c)
-  return '1|' .. c.epoch .. '|' .. c.owner .. '|' .. decimal(c.n) .. '|' .. c.nonce .. '|' .. decimal(c.high)
+  return '1|' .. c.epoch .. '|' .. c.owner .. '|' .. decimal(c.n) .. '|' .. c.nonce .. '|' .. decimal(c.high) .. '|' .. c.flags
 end
 
 local function save(c) redis.call('SET', KEYS[1], control_text(c)) end
@@ -19,13 +19,14 @@ local function exact(text)
   return number and number < 9007199254740992 and number or nil
 end
 
--- The control record, or nil: missing means unknown.
+-- The control record, or nil: missing means unknown. Its flags are 1 once a value was stored that shows an entity of the bucket.
+local NESTED = '1'
 local function stored_control()
   local text = redis.call('GET', KEYS[1])
   if not text then return nil end
-  local epoch, owner, n, nonce, high = string.match(text, '^1|(%d+)|([^|]*)|(%d+)|(%d+)|(%d+)$')
+  local epoch, owner, n, nonce, high, flags = string.match(text, '^1|(%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d+)$')
   if not (exact(epoch) and exact(n) and exact(nonce) and exact(high)) then return nil end
-  return {epoch = epoch, owner = owner, n = exact(n), nonce = nonce, high = exact(high)}
+  return {epoch = epoch, owner = owner, n = exact(n), nonce = nonce, high = exact(high), flags = flags}
 end
 
 local function append(n, event)
@@ -40,21 +41,23 @@ local function append(n, event)
   redis.call('SPUBLISH', KEYS[3], event)
 end
 
--- The control record; where there is none, a new epoch begins, and every node is told.
+-- The control record; where there is none, a new epoch begins, and every node is told. Answers also whether it began here.
 local function control()
   local c = stored_control()
-  if c then return c end
-  c = {epoch = ARGV[1], owner = '-', n = now_us, nonce = ARGV[1], high = now_us}
+  if c then return c, false end
+  c = {epoch = ARGV[1], owner = '-', n = now_us, nonce = ARGV[1], high = now_us, flags = '0'}
   redis.call('DEL', KEYS[2])
   append(c.n, '1|F|' .. c.epoch .. '|' .. decimal(c.n) .. '|0|' .. c.nonce .. '|0|0')
   save(c)
-  return c
+  return c, true
 end
 
 -- Flags of a pointer. Bits 8 and above are spare: room for soft invalidations.
-local DEPENDED = 1 -- a value is stored that shows the entity
+local DEPENDED = 1 -- a value was stored that shows the entity; stays as long as the pointer, since who bumps next may lag behind who was told
 local STORE_BUMPED = 2 -- the store's version came with a bump, not with a load
-local UNTOLD = 4 -- a value from before the last bump may show the entity, and nobody has said yet that it was told
+
+-- What a pointer that is missing may have known: nothing, unless some entity of the bucket was shown.
+local function forgotten(c) return c.flags == NESTED and DEPENDED or 0 end
 
 -- A pointer is '1|version|floor|flags|store': the store's version in 32 hex digits, or '-'.
 local function stored_pointer(key)

@@ -3,5 +3,9 @@
 local c = stored_control()
 local p = stored_pointer(KEYS[4])
 if not c or not p or c.epoch ~= ARGV[3] or decimal(p.version) ~= ARGV[4] then return 0 end
+if c.flags ~= NESTED then
+  c.flags = NESTED
+  save(c)
+end
 set_pointer(KEYS[4], p.version, ARGV[5], bit.bor(p.flags, DEPENDED), p.store, p.floor)
 return 1

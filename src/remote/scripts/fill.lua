@@ -21,7 +21,7 @@ local remaining = tonumber(ARGV[6]) - now_ms
 if remaining <= 0 then return 'expired' end
 redis.call('SET', KEYS[5], ARGV[10], 'PX', decimal(remaining))
 if ARGV[11] ~= '-' and ARGV[11] ~= p.store then
-  set_pointer(KEYS[4], p.version, ARGV[7], bit.band(p.flags, bit.bor(DEPENDED, UNTOLD)), ARGV[11], p.floor)
+  set_pointer(KEYS[4], p.version, ARGV[7], bit.band(p.flags, DEPENDED), ARGV[11], p.floor)
 else
   keep_pointer(KEYS[4], ARGV[7])
 end

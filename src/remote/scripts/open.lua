@@ -8,8 +8,7 @@ if not version then
   version = next_version(c, nil)
   c.high = version
   save(c)
-  -- Missing means unknown, as in BUMP: the pointer before may have known of a value that shows the entity.
-  set_pointer(KEYS[4], version, ARGV[5], UNTOLD, '-')
+  set_pointer(KEYS[4], version, ARGV[5], forgotten(c), '-')
 elseif version > c.high then
   -- A pointer that outlived its control record: nothing may be issued below it.
   c.high = version

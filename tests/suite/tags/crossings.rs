@@ -75,6 +75,26 @@ async fn who_invalidates_next_tells_what_the_one_before_could_not() {
     assert_eq!(outer(&other, &sums, &store).await, 10);
 }
 
+/// The first writer had told whatever showed the entity, and took the mark back. A second one, on a node that had not heard of
+/// that yet, was told that nobody showed the entity: it was acknowledged, and its own node served the value of before.
+#[tokio::test]
+async fn who_invalidates_next_tells_its_own_node_what_it_has_not_heard_yet() {
+    let hub = InProcess::new();
+    let remote = Remote::Hub(hub.clone());
+    let (one, late) = (remote.node().await, remote.quiet_node([1, 7]).await);
+    let (sums, store) = (sums(&late), CountingStore::new());
+    assert_eq!(outer(&late, &sums, &store).await, 0);
+    hub.lose_pushes(true);
+    store.commit(&1);
+    ends(one.cache.invalidate(&1)).await.unwrap();
+    store.commit(&1);
+
+    let receipt = ends(late.cache.invalidate(&1)).await.unwrap();
+
+    assert!(!receipt.is_pending());
+    assert_eq!(outer(&late, &sums, &store).await, 20);
+}
+
 /// Redis evicted the pointer that knew of the value, a reader made it anew, and the next writer was told that nobody showed
 /// the entity.
 #[tokio::test]
@@ -91,6 +111,36 @@ async fn a_pointer_that_a_reader_made_anew_does_not_forget_who_shows_the_entity(
     ends(one.cache.invalidate(&1)).await.unwrap();
 
     assert_eq!(outer(&one, &sums, &store).await, 10);
+}
+
+/// Redis lost a bucket's control record and a pointer, and with them who shows the bucket's entities. The next bump was told that
+/// nobody does, and on every node the value stayed that shows the entity.
+#[tokio::test]
+async fn what_shows_an_entity_is_made_anew_where_redis_has_forgotten_who_does() {
+    let remote = Remote::around_redis();
+    let (one, other) = pair(&remote).await;
+    let (here, there, store) = (sums(&one), sums(&other), CountingStore::new());
+    assert_eq!(outer(&one, &here, &store).await, 0);
+    assert_eq!(outer(&other, &there, &store).await, 0);
+    let pointer = remote.only_key("tc1:*:p:number/1");
+    let bucket = &pointer[..pointer.find("p:number").unwrap()];
+    store.commit(&1);
+
+    let lost = [&pointer, &format!("{bucket}c"), &format!("{bucket}l")];
+    assert_eq!(
+        remote.server().command(&["DEL", lost[0], lost[1], lost[2]]),
+        "3"
+    );
+    // A reader makes both anew.
+    assert_eq!(*load(&other.cache, &store, 1, plain).await.unwrap(), 1);
+    ends(one.cache.invalidate(&1)).await.unwrap();
+
+    for (node, sums) in [(&one, &here), (&other, &there)] {
+        eventually("the node has heard", async || {
+            outer(node, sums, &store).await == 10
+        })
+        .await;
+    }
 }
 
 /// What shows an entity knew the entity by its key only, and stayed when all of the entity's cache was invalidated.
