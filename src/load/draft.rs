@@ -49,9 +49,9 @@ impl<V> Draft<V> {
         self.keep &= !inherited.unprovable;
     }
 
-    /// A read that is pinned to a version keeps a value of this very version and no other.
+    /// A read that is pinned to a version keeps a value, or an absence, of this very version and no other.
     pub(crate) fn pin(&mut self, pin: Option<StoreVersion>) -> bool {
-        let fits = pin.is_none() || pin == self.version || self.value.is_none();
+        let fits = pin.is_none() || pin == self.version;
         self.keep &= fits;
         fits
     }

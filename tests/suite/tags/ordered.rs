@@ -186,6 +186,32 @@ async fn a_pinned_value_of_another_version_is_answered_and_kept_nowhere() {
     }
 }
 
+/// A replica that lagged had no row yet of the version that the caller had read elsewhere. The absence was remembered, and no
+/// invalidation of the key could end it.
+#[tokio::test]
+async fn an_absence_of_another_version_is_not_remembered_under_the_pinned_one() {
+    for remote in Remote::both() {
+        let node = remote.node().await;
+        let absent = async |says: Option<u64>| {
+            let load = |_| async move {
+                let absent = Loaded::<u64>::absent();
+                Ok::<_, io::Error>(match says {
+                    Some(version) => absent.at_version(version),
+                    None => absent,
+                })
+            };
+            let pinned = node.cache.pinned(1_u64);
+            ends(pinned.get_or_load(&1, load)).await.unwrap_err()
+        };
+
+        for says in [None, Some(2), Some(1), None] {
+            assert!(absent(says).await.is_absent());
+        }
+
+        assert_eq!(counters(&node).loads, 3, "the last one was remembered");
+    }
+}
+
 #[tokio::test]
 async fn a_clear_reaches_pinned_values() {
     for remote in Remote::both() {
