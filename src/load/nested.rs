@@ -15,6 +15,7 @@ use crate::{
 };
 use futures_util::{StreamExt, stream};
 use std::{
+    collections::HashSet,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -162,7 +163,12 @@ impl Inherited {
     }
 
     async fn mark_all(&self, remote: &Remote, pointer_ttl: u64) -> Result<bool, RemoteError> {
-        let mut marks = stream::iter(self.shown.clone())
+        let mut known = HashSet::new();
+        let once = self
+            .shown
+            .iter()
+            .filter(|(at, shown)| known.insert((at.id.cache, at.key.as_str(), *shown)));
+        let mut marks = stream::iter(once.cloned().collect::<Vec<_>>())
             .map(|(at, shown)| async move { remote.depend(&at, shown, pointer_ttl).await })
             .buffer_unordered(AT_ONCE);
         let mut current = true;

@@ -87,7 +87,7 @@ impl From<u128> for StoreVersion {
 }
 
 /// What a value must carry to be the current one: its version, in its epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Generation {
     pub(crate) epoch: Epoch,
     pub(crate) version: Version,
