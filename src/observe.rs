@@ -97,7 +97,7 @@ decisions! {
     StaleDependency stale_dependencies,
     /// Loaded values that were not kept because a version did not fit: pinned reads, and loads older than what is known.
     OtherVersion other_versions,
-    /// Times that so many invalidations of a cache waited that the whole cache was invalidated in their place.
+    /// Times that so many invalidations waited that a whole cache, or everything, was invalidated in their place.
     Overflow overflows,
     /// Events applied as they were pushed.
     Event events,

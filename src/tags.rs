@@ -7,9 +7,9 @@
 //! the table first and the generation afterwards; a reader loads the generation first and the table afterwards, and
 //! remembers what it loaded. In any other order an entry that a bump has just outdated could pass for checked.
 
-use crate::model::{Epoch, Place, Position};
+use crate::model::{Epoch, Place, Position, everything_tag};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
@@ -142,12 +142,11 @@ impl TagTable {
                 known.begin(None, generation);
             }
             known.note(epoch, tag, n, generation);
-            if known
-                .pending
-                .get(&tag)
-                .is_some_and(|noted| *noted <= sent_at)
-            {
-                known.pending.remove(&tag);
+            if tag == everything_tag() {
+                // Some of them may have been swallowed by it.
+                known.pending.retain(|_, noted| *noted > sent_at);
+            } else {
+                known.told(tag, sent_at);
             }
         });
     }
@@ -157,6 +156,11 @@ impl TagTable {
         self.change(|known, generation| {
             known.pending.insert(tag, generation);
         });
+    }
+
+    /// Tags that need not wait any more: nobody has to be told, or another one waits in their place.
+    pub(crate) fn settled(&self, tags: impl Iterator<Item = u64>, sent_at: u64) {
+        self.change(|known, _| tags.for_each(|tag| known.told(tag, sent_at)));
     }
 
     /// What was before this place of the feed is not known, or no longer: entries from before it must ask.
@@ -257,6 +261,14 @@ impl Known {
         }
         let slot = &mut self.slots[slot(tag)];
         *slot = (*slot).max(n);
+    }
+
+    fn told(&mut self, tag: u64, sent_at: u64) {
+        if let hash_map::Entry::Occupied(pending) = self.pending.entry(tag)
+            && *pending.get() <= sent_at
+        {
+            pending.remove();
+        }
     }
 
     fn begin(&mut self, at: Option<Position>, generation: u64) {

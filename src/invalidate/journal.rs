@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Journal {
     pending: Mutex<HashMap<Name, Pending>>,
     count: AtomicUsize,
-    /// Entities that may wait at once.
+    /// Entities and tags that may wait at once.
     capacity: usize,
     /// Nobody sends any more.
     closed: AtomicBool,
@@ -54,8 +54,15 @@ pub(crate) struct Pending {
 pub(crate) enum Taken {
     /// It waits; the receiver hears when Redis has it.
     Waits(Awaited),
-    /// Too many entities wait already.
+    /// Too many wait already.
     Full,
+}
+
+/// A tag waits in place of others.
+pub(crate) struct Swallowed {
+    pub(crate) awaited: Awaited,
+    /// The entities among them.
+    pub(crate) entities: Vec<EntityId>,
 }
 
 /// Hears the stamp of a pending invalidation once Redis has taken it.
@@ -78,7 +85,7 @@ impl Journal {
         }
     }
 
-    /// Takes an invalidation over, unless too many entities wait: then its whole cache must wait in their place.
+    /// Takes an invalidation over, unless too many wait: then something larger must wait in their place.
     ///
     /// # Errors
     /// When nobody sends any more.
@@ -87,7 +94,7 @@ impl Journal {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed());
         }
-        let full = pending.len() >= self.capacity && matches!(subject, Subject::Entity { .. });
+        let full = pending.len() >= self.capacity;
         let taken = match pending.entry(subject.name()) {
             hash_map::Entry::Occupied(entry) => Taken::Waits(entry.into_mut().again()),
             hash_map::Entry::Vacant(_) if full => Taken::Full,
@@ -98,24 +105,33 @@ impl Journal {
         Ok(taken)
     }
 
-    /// Lets a tag wait in place of all entities of a cache.
+    /// Lets a tag wait in place of all entities of a cache or, without one, of whatever waits.
     ///
     /// # Errors
     /// When nobody sends any more.
-    pub(crate) fn swallow(&self, cache: u32, tag: u64) -> Result<Awaited, Error> {
+    pub(crate) fn swallow(&self, cache: Option<u32>, tag: u64) -> Result<Swallowed, Error> {
         let mut pending = self.lock();
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed());
         }
-        let swallowed = |name: &Name| matches!(name, Name::Entity(of, _) if *of == cache);
-        let mut told = Vec::new();
-        pending.retain(|name, held| {
-            let swallow = swallowed(name);
-            if swallow {
-                told.append(&mut held.told);
-            }
-            !swallow
-        });
+        let swallowed = |name: &Name| match cache {
+            Some(cache) => matches!(name, Name::Entity(of, _) if *of == cache),
+            None => true,
+        };
+        let (mut told, mut entities) = (Vec::new(), Vec::new());
+        // Where a cache's tag waits already, no entity of it came after that.
+        if cache.is_none() || !pending.contains_key(&Name::Tag(tag)) {
+            pending.retain(|name, held| {
+                let swallow = swallowed(name);
+                if swallow {
+                    told.append(&mut held.told);
+                    if let Subject::Entity { at, .. } = &held.subject {
+                        entities.push(at.id);
+                    }
+                }
+                !swallow
+            });
+        }
         let held = pending
             .entry(Name::Tag(tag))
             .or_insert_with(|| Subject::Tag(tag).into());
@@ -123,7 +139,7 @@ impl Journal {
         let awaited = held.again();
         self.count.store(pending.len(), Ordering::SeqCst);
         self.changed.notify_one();
-        Ok(awaited)
+        Ok(Swallowed { awaited, entities })
     }
 
     /// From now on nothing is taken over.
@@ -225,7 +241,7 @@ impl Subject {
     }
 }
 
-/// Entities that wait at most: beyond, their whole cache is invalidated in one. About 25 MB at worst.
+/// Entities and tags that wait at most: beyond, a whole cache is invalidated in one, or everything. About 25 MB at worst.
 const CAPACITY: usize = 1 << 16;
 
 #[cfg(test)]
@@ -331,7 +347,7 @@ mod tests {
 
         assert!(matches!(journal.add(entity(3)).unwrap(), Taken::Full));
         let cache = address(3).id.cache;
-        let third = journal.swallow(cache, 77).unwrap();
+        let third = journal.swallow(Some(cache), 77).unwrap().awaited;
 
         assert_eq!(journal.len(), 1);
         assert!(journal.holds_tag(77) && !journal.holds(address(1).id));
@@ -339,6 +355,24 @@ mod tests {
         journal.sent(&sent, stamp(5));
         assert_eq!(*first.borrow(), Some(stamp(5)));
         assert_eq!(*third.borrow(), Some(stamp(5)));
+    }
+
+    /// Tags were not counted: a service that invalidates by tags could fill its memory with them while Redis was away.
+    #[tokio::test]
+    async fn where_too_many_tags_wait_everything_waits_in_their_place() {
+        let journal = Journal::with_capacity(2);
+        let first = add(&journal, Subject::Tag(1));
+        let second = add(&journal, entity(2));
+
+        assert!(matches!(journal.add(Subject::Tag(3)).unwrap(), Taken::Full));
+        let third = journal.swallow(None, 77).unwrap().awaited;
+
+        assert_eq!(journal.len(), 1);
+        let sent = journal.next(9, &mut 0).await.remove(0);
+        journal.sent(&sent, stamp(5));
+        for told in [first, second, third] {
+            assert_eq!(*told.borrow(), Some(stamp(5)));
+        }
     }
 
     #[test]
@@ -350,6 +384,10 @@ mod tests {
 
         assert_eq!(journal.len(), 1);
         assert!(journal.add(entity(2)).is_err_and(|error| error.is_closed()));
-        assert!(journal.swallow(1, 2).is_err_and(|error| error.is_closed()));
+        assert!(
+            journal
+                .swallow(None, 2)
+                .is_err_and(|error| error.is_closed())
+        );
     }
 }

@@ -7,7 +7,9 @@ use super::{
 use crate::{
     error::Error,
     local::Touch,
-    model::{Address, EntityId, Generation, Stamp, StoreVersion, Version, entity_tag},
+    model::{
+        Address, EntityId, Generation, Stamp, StoreVersion, Version, entity_tag, everything_tag,
+    },
     observe::{Decision, Observer},
     remote::{BUMPS, Bump, Bumped, Order, Remote, RemoteError},
     tags::TagTable,
@@ -240,6 +242,8 @@ impl Sender {
 
     fn take_over(&self, at: &Address, pointer_ttl: u64) -> Result<Awaited, Error> {
         if !self.journal.holds_tag(at.cache.tag) {
+            // What shows the entity is old, too. Before the journal, which says when that is over.
+            self.tags.pend(entity_tag_of(at.id));
             let subject = Subject::Entity {
                 at: at.clone(),
                 pointer_ttl,
@@ -255,17 +259,25 @@ impl Sender {
         }
         // The table first: what is swallowed must not be believed for a moment.
         self.tags.pend(at.cache.tag);
-        self.journal.swallow(at.id.cache, at.cache.tag)
+        let pended = self.tags.generation();
+        let swallowed = self.journal.swallow(Some(at.id.cache), at.cache.tag)?;
+        self.tags
+            .settled(swallowed.entities.into_iter().map(entity_tag_of), pended);
+        Ok(swallowed.awaited)
     }
 
     fn postpone_tag(&self, tag: u64) -> Result<Awaited, Error> {
         self.tags.pend(tag);
         self.observer.note(Decision::PendingBump);
-        match self.journal.add(Subject::Tag(tag))? {
-            Taken::Waits(awaited) => Ok(awaited),
-            // Only entities are too many.
-            Taken::Full => Err(Error::closed()),
+        if let Taken::Waits(awaited) = self.journal.add(Subject::Tag(tag))? {
+            return Ok(awaited);
         }
+        self.observer.note(Decision::Overflow);
+        tracing::warn!(
+            "too many invalidations wait for redis: everything is invalidated in their place"
+        );
+        self.tags.pend(everything_tag());
+        Ok(self.journal.swallow(None, everything_tag())?.awaited)
     }
 
     fn failed(&self, error: &RemoteError) {
@@ -295,9 +307,13 @@ impl Sender {
             pointer_ttl,
             store: None,
         };
+        let sent_at = self.tags.generation();
         let bumped = self.remote.bump(at, bump).await?;
+        let tag = entity_tag_of(at.id);
         if bumped.depended {
-            self.send_tag(entity_tag_of(at.id)).await?;
+            self.send_tag(tag).await?;
+        } else {
+            self.tags.settled([tag].into_iter(), sent_at);
         }
         self.observer.note(Decision::Bump);
         Ok(bumped.stamp)

@@ -117,6 +117,30 @@ fn a_pending_tag_refuses_whatever_was_not_loaded_after_it() {
 }
 
 #[test]
+fn a_tag_waits_no_longer_once_it_is_settled_or_everything_was_bumped() {
+    let waiting = |table: &TagTable| table.read().pending.len();
+    let table = table();
+    let before = table.place();
+    table.pend(TAG);
+    let sent_at = table.generation();
+    table.pend(12);
+
+    table.settled([TAG, 12].into_iter(), sent_at);
+    assert_eq!(
+        (waiting(&table), check(&table, before)),
+        (1, Standing::Refused)
+    );
+    table.bumped(EPOCH, everything_tag(), 20, sent_at);
+    assert_eq!(waiting(&table), 1, "it was invalidated after the sending");
+    table.bumped(EPOCH, everything_tag(), 30, table.generation());
+
+    assert_eq!(
+        (waiting(&table), check(&table, before)),
+        (0, Standing::Current)
+    );
+}
+
+#[test]
 fn an_entry_without_a_place_is_refused_by_what_this_node_was_told_since() {
     let table = table();
     let alone = || Place {

@@ -8,13 +8,13 @@ use tokio::task::JoinHandle;
 use tricache::{Cached, Error, InProcess, Loaded, Outcome, Policy, Tiers};
 use tricache_test_support::{CountingStore, eventually};
 
-fn sums(node: &Node) -> Numbers {
+pub(super) fn sums(node: &Node) -> Numbers {
     let policy = Policy::ttl(Duration::from_secs(600));
     node.tiers.cache("sum", policy).unwrap()
 }
 
 /// Ten times the value of key 1.
-async fn outer(node: &Node, sums: &Numbers, store: &CountingStore) -> u64 {
+pub(super) async fn outer(node: &Node, sums: &Numbers, store: &CountingStore) -> u64 {
     *ends(made(node, sums, store)).await.unwrap()
 }
 

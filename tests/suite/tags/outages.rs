@@ -1,5 +1,6 @@
 //! Tags while Redis is away: bypassed on this node, told once it is back.
 
+use super::crossings::{outer, sums};
 use super::labelled::{invalidate, load, pair, plain, red};
 use crate::nodes::{Node, Remote};
 use crate::reads::{counters, ends};
@@ -117,6 +118,69 @@ async fn too_many_pending_invalidations_become_one_of_the_whole_cache() {
     ends(one.cache.invalidate(&1)).await.unwrap();
     assert_eq!(*load(&one.cache, &store, 1, plain).await.unwrap(), 2);
     invalidate(&one, "red").await;
+}
+
+/// Tags had no bound: a service that invalidates by tags filled its memory with them while Redis was away.
+#[tokio::test]
+async fn too_many_pending_tags_become_one_of_everything() {
+    let remote = Remote::both().remove(0);
+    let (one, other) = pair(&remote).await;
+    let store = CountingStore::new();
+    for node in [&one, &other] {
+        load(&node.cache, &store, 1, red).await.unwrap();
+    }
+    store.commit(&1);
+
+    refuse(&remote, &one, true).await;
+    let red_one = ends(one.tiers.invalidate_tags(["red"])).await.unwrap();
+    let tags: Vec<String> = (0..MANY).map(|tag| format!("tag-{tag}")).collect();
+    let receipt = ends(one.tiers.invalidate_tags(tags)).await.unwrap();
+
+    assert_eq!(receipt.pending() as u64, MANY);
+    assert_eq!(counters(&one).overflows, 1);
+    assert!(one.tiers.report().pending() < 10);
+    assert_eq!(*load(&one.cache, &store, 1, red).await.unwrap(), 1);
+    refuse(&remote, &one, false).await;
+    for receipt in [red_one, receipt] {
+        let settled = tokio::time::timeout(LIMIT, receipt.settled())
+            .await
+            .unwrap();
+        assert!(!settled.is_pending());
+    }
+    eventually("the other node has heard", async || {
+        *load(&other.cache, &store, 1, red).await.unwrap() == 1
+    })
+    .await;
+}
+
+/// An invalidation waited for Redis, and on its own node what shows the entity was served as before, while the entity itself
+/// was loaded anew.
+#[tokio::test]
+async fn what_shows_a_pending_entity_is_made_anew_on_its_own_node() {
+    let remote = Remote::both().remove(0);
+    let (one, other) = pair(&remote).await;
+    let (here, there, store) = (sums(&one), sums(&other), CountingStore::new());
+    for (node, sums) in [(&one, &here), (&other, &there)] {
+        assert_eq!(outer(node, sums, &store).await, 0);
+    }
+    store.commit(&1);
+
+    refuse(&remote, &one, true).await;
+    let receipt = ends(one.cache.invalidate(&1)).await.unwrap();
+
+    assert!(receipt.is_pending());
+    assert_eq!(outer(&one, &here, &store).await, 10);
+    refuse(&remote, &one, false).await;
+    let settled = tokio::time::timeout(LIMIT, receipt.settled())
+        .await
+        .unwrap();
+    assert!(!settled.is_pending());
+    for (node, sums) in [(&one, &here), (&other, &there)] {
+        eventually("the node has heard", async || {
+            outer(node, sums, &store).await == 10
+        })
+        .await;
+    }
 }
 
 /// One more than the journal takes.
