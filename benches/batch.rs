@@ -195,6 +195,6 @@ fn raw_pointer(key: u64) -> String {
 }
 
 /// As long as ours.
-const POINTER: &str = "1|1790000000000001|1790000000000001|0";
+const POINTER: &str = "1|1790000000000001|1790000000000001|0|-";
 /// Our header's length: the baseline carries as many bytes.
-const ENVELOPE: usize = 48;
+const ENVELOPE: usize = 64;

@@ -44,11 +44,13 @@
 //! | `engine` | what caches share while they run |
 //! | `load` | the miss path in order: flight, lease, loader, fill |
 //! | `feed` | events, the chain that shows a loss, heartbeats, proof of liveness |
+//! | `tags` | which tags were bumped, and when |
 //! | `invalidate` | the fixed order of steps; what Redis did not take yet |
 //! | `local` | the tier in this process |
 //! | `remote` | the tier in Redis, or the same in memory |
 //! | `codec` | values as bytes, and how they are recognised |
 //! | `scope` | what one request has read |
+//! | `cached`, `outcome`, `error`, `observe` | what a read answers, and what is counted |
 //! | `model` | keys, versions, policies, clocks: pure data |
 //!
 //! The pages in `docs/` tell why it is as it is: `docs/coherence.md` is the one to begin with.

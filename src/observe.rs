@@ -67,15 +67,15 @@ decisions! {
     FlightDetached flights_detached,
     /// Waits for a load of another node.
     LeaseWait lease_waits,
-    /// Loads beside another node's, because waiting for it had no end in sight.
+    /// Loads beside another one, of another node or of this process, because waiting for it had no end in sight.
     LoadedAlone loaded_alone,
-    /// Loaded values that Redis refused: the entity was invalidated meanwhile.
+    /// Loaded values that Redis refused: the entity was invalidated meanwhile, or Redis knows a newer version of the store.
     StaleFill stale_fills,
     /// Values that this process refused to keep: the entity was invalidated meanwhile.
     StalePut stale_puts,
     /// Payloads in Redis that did not pass their checks.
     BadPayload bad_payloads,
-    /// Values that could not be encoded and stayed in this process.
+    /// Values that are not in Redis: they could not be encoded and stayed in this process, or have too many tags and stayed nowhere.
     NotStored not_stored,
     /// Values longer than their cache takes: answered, and kept nowhere.
     TooLarge too_large,
@@ -93,15 +93,15 @@ decisions! {
     TagRefusal tag_refusals,
     /// Questions to Redis whether a tag was bumped: the value was older than this node's table, or its feed was not live.
     TagLookup tag_lookups,
-    /// Loaded values that were not kept: an entity that the load had read was invalidated meanwhile.
+    /// Loaded values that were not kept: an entity that the load had read was invalidated meanwhile, or could not be marked.
     StaleDependency stale_dependencies,
-    /// Loaded values that were not kept because a version did not fit: pinned reads, and loads older than what is known.
+    /// Loads of pinned reads that were not kept, because the loader did not confirm the version.
     OtherVersion other_versions,
     /// Times that so many invalidations waited that a whole cache, or everything, was invalidated in their place.
     Overflow overflows,
-    /// Events applied as they were pushed.
+    /// Invalidations of entities applied as they were pushed.
     Event events,
-    /// Lost events found in the log and applied.
+    /// Lost invalidations of entities found in the log and applied.
     Replay replays,
     /// Losses that the log could not fill: everything local of a bucket had to prove itself.
     Gap gaps,

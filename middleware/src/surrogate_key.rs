@@ -1,8 +1,8 @@
 //! Names as surrogate keys: what a page is found by, and all that a purge must name to find it.
 //!
 //! The spelling is that of [`Tag`], for entities and tags alike, so one alphabet serves every edge. Two more forms stand
-//! in for keys that do not fit into a page's header. No text is spelled like them, because no spelled text has a digit
-//! after `_`:
+//! in for keys that do not fit into a page's header. No text is spelled like them: in a spelled text a digit follows `_` only
+//! at the beginning, as `_0` for a long text and as `_1` for none.
 //!
 //! | form | made of | stands for |
 //! |---|---|---|

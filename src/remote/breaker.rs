@@ -32,7 +32,7 @@ pub(super) struct Breaker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Up,
-    /// A call failed, and the probe was not answered yet.
+    /// A call failed, and no probe was answered within its limit yet; those that were answered later say that Redis is there.
     Probing,
     /// The probe failed, too.
     Away,

@@ -1,6 +1,6 @@
 //! The protocol's operations on Redis: one round trip each.
 //!
-//! A read is a plain `MGET`, six times cheaper for the server than a script; whatever changes anything is a script.
+//! A read is a plain `MGET`, since a script costs the server several times as much; whatever changes anything is a script.
 
 use super::{
     Agreement, Beat, Bump, Bumped, Discard, Fill, Filled, Layout, Open, Opened, Order, Push,

@@ -97,8 +97,8 @@ impl TiersBuilder {
         self
     }
 
-    /// How long one call to Redis may take; five times that for large values. The first call that takes
-    /// longer is the last to wait: a probe decides whether Redis is away. Default: 50 ms.
+    /// How long one call to Redis may take; five times that for batches and for caches of large values. After the first call
+    /// that takes longer no new one waits: a probe decides whether Redis is away. Default: 50 ms.
     pub fn remote_timeout(mut self, limit: Duration) -> Self {
         self.remote_timeout = limit;
         self

@@ -124,7 +124,7 @@ impl Report {
 pub enum RemoteState {
     /// It answers.
     Up,
-    /// A call failed, and a probe is under way that decides what it means: reads go to the store meanwhile.
+    /// A call failed, and no probe was answered in time since: one is under way, or Redis answers too slowly. Reads go to the store meanwhile.
     Probing,
     /// The probe failed too, or nothing was answered yet: reads go to the store, and probes go on.
     Away,

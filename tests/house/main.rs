@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use check::{Finding, Source, check};
 
 /// Top-level modules and their ranks. Modules of equal rank do not import each other; see [`may_import`].
-const RANKS: [(&str, u8); 18] = [
+const RANKS: [(&str, u8); 17] = [
     ("error", 0),
     ("outcome", 0),
     ("model", 0),
@@ -24,7 +24,6 @@ const RANKS: [(&str, u8); 18] = [
     ("tags", 1),
     ("local", 2),
     ("remote", 2),
-    ("purge", 2),
     ("feed", 3),
     ("load", 3),
     ("invalidate", 3),
