@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     pub(crate) server_time: Arc<ServerTime>,
     pub(crate) circles: Arc<Circles>,
     pub(crate) protections: Protections,
+    /// How often a cache was told of an entity, or that something was lost.
+    pub(crate) touched: AtomicU64,
     notes: mpsc::UnboundedSender<Note>,
     closed: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
@@ -132,6 +134,7 @@ impl Engine {
             server_time,
             circles: Arc::new(Circles::of_this_process()),
             protections: parts.protections,
+            touched: AtomicU64::new(0),
             notes,
             closed: AtomicBool::new(false),
             tasks: Mutex::default(),

@@ -14,7 +14,10 @@ use crate::{
     remote::{Discard, RemoteError},
     tags::Standing,
 };
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// How far a leader gets without its loader.
 enum Prepared<V> {
@@ -99,9 +102,9 @@ impl<V: Send + Sync + 'static> Core<V> {
         if !self.engine.protections.stale_fill {
             return true;
         }
-        let told_nothing = flight.told() == joined.told;
+        let told_nothing = !flight.was_told_before(joined);
         match answer {
-            Ok(_) if flight.is_outdated() => false,
+            Ok(_) if flight.may_be_outdated(joined) => false,
             Ok(found) => told_nothing || self.shelf.standing(&found.entry) == Standing::Current,
             // An error is about this moment, not about data.
             Err(_) => true,
@@ -201,6 +204,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         Started {
             at: self.shelf.now(),
             told: self.shelf.tags.generation(),
+            touched: self.engine.touched.load(Ordering::SeqCst),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     observe::Decision,
     remote::{Fill, Filled, Order},
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 impl<V: Send + Sync + 'static> Core<V> {
     pub(super) async fn invalidate(self: Arc<Self>, at: Vec<Address>) -> Result<Receipt, Error> {
@@ -127,6 +127,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     fn touch(&self, id: EntityId, touch: Touch) {
+        self.engine.touched.fetch_add(1, Ordering::SeqCst);
         self.shelf.local.touch(id, touch);
         let generation = match touch {
             Touch::Bumped(generation) => Some(generation),
@@ -152,6 +153,7 @@ impl<V: Send + Sync + 'static> Listener for Core<V> {
     }
 
     fn lost(&self, bucket: u16) {
+        self.engine.touched.fetch_add(1, Ordering::SeqCst);
         if !self.engine.protections.stale_fill {
             return;
         }

@@ -34,12 +34,16 @@ pub(crate) struct Flight<V> {
     started: u64,
     /// Generation of the tag table when it began.
     told: u64,
+    /// How often this process had been told of entities when it began.
+    touched: u64,
     /// Version of the lease under which it loads; zero while unknown.
     version: AtomicU64,
     /// Epoch of that version: versions are ordered within one only. Written before it.
     epoch: AtomicU64,
     /// What it shows was invalidated: who joined it may have begun after that.
     outdated: AtomicBool,
+    /// It has read what nothing tells of: whether that was invalidated since nobody knows.
+    unwatched: AtomicBool,
     state: Mutex<State<V>>,
     ended: Notify,
     woken: Notify,
@@ -63,6 +67,8 @@ pub(crate) struct Started {
     pub(crate) at: u64,
     /// Generation of the tag table.
     pub(crate) told: u64,
+    /// How often this process was told of an entity, of whatever cache.
+    pub(crate) touched: u64,
 }
 
 /// Which flights may be joined: those that an invalidation would have detached by now.
@@ -175,9 +181,11 @@ impl<V> Flight<V> {
             bucket,
             started: started.at,
             told: started.told,
+            touched: started.touched,
             version: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             outdated: AtomicBool::new(false),
+            unwatched: AtomicBool::new(false),
             state: Mutex::new(State::Running),
             ended: Notify::new(),
             woken: Notify::new(),
@@ -188,14 +196,17 @@ impl<V> Flight<V> {
         self.number
     }
 
-    /// What this process knew of tags when the flight began: what it was told since may not be in the answer.
-    pub(crate) fn told(&self) -> u64 {
-        self.told
+    /// Whether this process was told of a tag between the flight's begin and this one's: that may not be in the answer.
+    pub(crate) fn was_told_before(&self, joined: Started) -> bool {
+        self.told != joined.told
     }
 
-    /// Whether its answer is for its leader only. Settled before the answer is there.
-    pub(crate) fn is_outdated(&self) -> bool {
-        self.outdated.load(Ordering::SeqCst)
+    /// Whether its answer may show what was invalidated before `joined`, without anything in it that says so. Settled before
+    /// the answer is there.
+    pub(crate) fn may_be_outdated(&self, joined: Started) -> bool {
+        let unwatched = self.unwatched.load(Ordering::SeqCst);
+        let told = self.was_told_before(joined) || self.touched != joined.touched;
+        self.outdated.load(Ordering::SeqCst) || (unwatched && told)
     }
 
     /// Waits for the answer; `None` if the leader was dropped before it could load.
@@ -262,6 +273,11 @@ impl<V> Permit<V> {
         self.flight.outdated.store(true, Ordering::SeqCst);
     }
 
+    /// The flight has read what is kept nowhere, or could not be proven: no mark and no tag tells when that is invalidated.
+    pub(super) fn unwatch(&self) {
+        self.flight.unwatched.store(true, Ordering::SeqCst);
+    }
+
     /// Answers everybody who waits. The value stands in the local tier by now, so nobody misses between.
     pub(crate) fn complete(self, answer: Result<Found<V>, Error>) {
         self.flights.remove(&self.flight);
@@ -315,8 +331,12 @@ mod tests {
         since: 0,
     };
 
-    const NOW: Started = Started { at: 100, told: 0 };
-    const LATER: Started = Started { at: 150, told: 0 };
+    const NOW: Started = Started {
+        at: 100,
+        told: 0,
+        touched: 0,
+    };
+    const LATER: Started = Started { at: 150, ..NOW };
 
     fn key(text: &str) -> RenderedKey {
         RenderedKey::new(text, 0)

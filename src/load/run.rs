@@ -190,6 +190,9 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         if loaded.value.is_none() {
             self.shelf.observer.note(Decision::Absent);
         }
+        if inherited.unprovable {
+            self.permit.unwatch();
+        }
         let mut draft = Draft::new(loaded, &self.shelf.policy);
         draft.inherit(inherited, self.took());
         if !draft.pin(self.at.pin) {

@@ -2,6 +2,7 @@
 
 mod absences;
 mod crossings;
+mod joined;
 mod labelled;
 mod many;
 mod nested;
