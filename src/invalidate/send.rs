@@ -63,6 +63,7 @@ impl Sender {
         let answer = self.remote.bump(at, bump).await;
         let mut sent = vec![self.told(at, pointer_ttl, answer, touch)];
         self.tell_dependents(slice::from_ref(&at), &mut sent).await;
+        self.count_bumps(&sent);
         // One entity, one answer.
         sent.pop()
             .map_or_else(|| Err(Error::closed()), |told| told.map(|told| told.sent))
@@ -114,6 +115,7 @@ impl Sender {
         let told = |(at, answer): (&&Address, _)| self.told(at, pointer_ttl, answer, &touch);
         let mut sent: Vec<_> = asked.iter().zip(answers).map(told).collect();
         self.tell_dependents(&asked, &mut sent).await;
+        self.count_bumps(&sent);
         all.extend(sent.into_iter().map(|told| told.map(|told| told.sent)));
         all
     }
@@ -137,9 +139,6 @@ impl Sender {
                 });
             }
         };
-        if bumped.order != Order::Older {
-            self.observer.note(Decision::Bump);
-        }
         // Also where nothing was bumped: the later commit's event may still be on its way to this process.
         touch(at, Touch::Bumped(generation_of(&bumped.stamp)));
         Ok(Told {
@@ -173,6 +172,15 @@ impl Sender {
                 for place in places {
                     told[place] = Err(error.clone());
                 }
+            }
+        }
+    }
+
+    /// Last of all: where a bump is counted, whatever shows its entity is old as well.
+    fn count_bumps(&self, told: &[Result<Told, Error>]) {
+        for told in told.iter().flatten() {
+            if matches!(told.sent, Sent::Acknowledged(_, order) if order != Order::Older) {
+                self.observer.note(Decision::Bump);
             }
         }
     }

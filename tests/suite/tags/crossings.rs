@@ -95,6 +95,41 @@ async fn who_invalidates_next_tells_its_own_node_what_it_has_not_heard_yet() {
     assert_eq!(outer(&late, &sums, &store).await, 20);
 }
 
+/// A bump was counted before its second step. Whoever waited for the count took what shows the entity for old already.
+#[tokio::test]
+async fn an_invalidation_counts_once_what_shows_its_entity_was_told() {
+    let remote = Remote::around_redis();
+    let node = remote.quiet_node([1, 2, 7]).await;
+    let (sums, store) = (sums(&node), CountingStore::new());
+    assert_eq!(outer(&node, &sums, &store).await, 0);
+    let (server, table) = (remote.server(), "tc1:{test:tags}:t");
+    server.command(&["DEL", table]);
+    server.command(&["SET", table, "no hash"]);
+
+    // The bump that began key 2's bucket has marked it, too.
+    let one = ends(node.cache.invalidate(&1)).await.unwrap();
+    let both = ends(node.cache.invalidate_many(&[1, 2])).await.unwrap();
+
+    assert!(one.is_pending() && both.is_pending());
+    assert_eq!(counters(&node).bumps, 0);
+}
+
+/// What shows an entity was told of its first invalidation only, as long as nothing marked it anew.
+#[tokio::test]
+async fn each_invalidation_of_what_was_shown_is_told_to_what_shows_it() {
+    for remote in Remote::both() {
+        let node = remote.quiet_node([1, 7]).await;
+        let (sums, store) = (sums(&node), CountingStore::new());
+        assert_eq!(outer(&node, &sums, &store).await, 0);
+
+        for _ in 0..2 {
+            ends(node.cache.invalidate(&1)).await.unwrap();
+        }
+
+        assert_eq!(counters(&node).tag_bumps, 2);
+    }
+}
+
 /// Redis evicted the pointer that knew of the value, a reader made it anew, and the next writer was told that nobody showed
 /// the entity.
 #[tokio::test]
