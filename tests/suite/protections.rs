@@ -1,8 +1,11 @@
 //! What each protection is good for: without it, the fault that it is against does its harm.
 
 use crate::nodes::{Node, Remote};
-use crate::reads::{QUIET, counters, held_read, hold_locally, neighbours, read, spawn_read};
-use tricache::{InProcess, Outcome, Protection, TiersBuilder};
+use crate::reads::{
+    Numbers, QUIET, counters, ends, held_read, hold_locally, neighbours, read, spawn_read,
+};
+use std::io;
+use tricache::{Cached, InProcess, Loaded, Outcome, Protection, TiersBuilder};
 use tricache_test_support::{CountingStore, eventually};
 
 #[tokio::test]
@@ -55,6 +58,44 @@ async fn without_the_chain_a_lost_push_stays_unnoticed() {
     let builder = quiet(&hub).without(Protection::Chain);
 
     let next = after_a_lost_push(&hub, builder).await;
+
+    assert_eq!(next, (0, Outcome::LocalHit));
+}
+
+#[tokio::test]
+async fn a_late_fill_of_a_tagged_value_does_no_harm() {
+    for remote in Remote::both() {
+        let next = after_a_late_tagged_fill(&remote, remote.builder()).await;
+
+        assert_eq!(next, (1, Outcome::Loaded));
+    }
+}
+
+#[tokio::test]
+async fn without_the_place_from_before_the_load_a_late_tagged_value_is_shown_to_every_node() {
+    for remote in Remote::both() {
+        let builder = remote.builder().without(Protection::StaleFill);
+        let next = after_a_late_tagged_fill(&remote, builder).await;
+
+        assert_eq!(next, (0, Outcome::RemoteHit));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_push_of_a_tag_is_noticed_with_the_next_one() {
+    let hub = InProcess::new();
+
+    let next = after_a_lost_tag(&hub, quiet(&hub)).await;
+
+    assert_eq!(next, (1, Outcome::Loaded));
+}
+
+#[tokio::test]
+async fn without_the_chain_a_lost_push_of_a_tag_stays_unnoticed() {
+    let hub = InProcess::new();
+    let builder = quiet(&hub).without(Protection::Chain);
+
+    let next = after_a_lost_tag(&hub, builder).await;
 
     assert_eq!(next, (0, Outcome::LocalHit));
 }
@@ -113,6 +154,65 @@ async fn after_a_lost_push(hub: &InProcess, builder: TiersBuilder) -> (u64, Outc
 
     let shown = read(&node.cache, &store, lost).await;
     (*shown, shown.outcome())
+}
+
+/// A load begins, a tag of its value is invalidated, and the load fills. What another node reads then.
+async fn after_a_late_tagged_fill(remote: &Remote, builder: TiersBuilder) -> (u64, Outcome) {
+    let (reader, writer) = (Node::start(builder).await, remote.node().await);
+    let store = CountingStore::new();
+    store.hold();
+    let slow = tokio::spawn(read_tagged(reader.cache.clone(), store.clone(), 1));
+    store.wait_for_waiting(1).await;
+
+    store.commit(&1);
+    invalidate_tag(&writer, 1).await;
+    store.release();
+    assert_eq!(*ends(slow).await.unwrap(), 0);
+
+    let next = read_tagged(writer.cache.clone(), store, 1).await;
+    (*next, next.outcome())
+}
+
+/// A node holds a value while the push of its tag's invalidation is lost, and that of the next tag is not. What it shows
+/// then.
+async fn after_a_lost_tag(hub: &InProcess, builder: TiersBuilder) -> (u64, Outcome) {
+    let (remote, lost, next) = (Remote::Hub(hub.clone()), 1, 2);
+    remote.use_buckets([lost, next]).await;
+    let (writer, node) = (remote.node().await, Node::start(builder).await);
+    let store = CountingStore::new();
+    let read = async |key| read_tagged(node.cache.clone(), store.clone(), key).await;
+    for key in [lost, next] {
+        read(key).await;
+        assert_eq!(read(key).await.outcome(), Outcome::LocalHit);
+        store.commit(&key);
+    }
+
+    hub.lose_pushes(true);
+    invalidate_tag(&writer, lost).await;
+    hub.lose_pushes(false);
+    invalidate_tag(&writer, next).await;
+    eventually("the next push arrives", async || *read(next).await == 1).await;
+
+    let shown = read(lost).await;
+    (*shown, shown.outcome())
+}
+
+/// Reads a key whose value has a tag of its own.
+async fn read_tagged(cache: Numbers, store: CountingStore, key: u64) -> Cached<u64> {
+    let loader = |_| async move {
+        let loaded = Loaded::new(store.load(&key).await);
+        Ok::<_, io::Error>(loaded.tag(tag(key)))
+    };
+    ends(cache.get_or_load(&key, loader)).await.unwrap()
+}
+
+async fn invalidate_tag(node: &Node, key: u64) {
+    let receipt = node.tiers.invalidate_tags([tag(key)]).await.unwrap();
+    assert!(!receipt.is_pending());
+}
+
+fn tag(key: u64) -> String {
+    format!("number/{key}")
 }
 
 /// No heartbeat comes to help.
