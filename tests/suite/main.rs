@@ -23,8 +23,6 @@ mod reads;
 #[cfg(feature = "proof")]
 mod refusals;
 mod shutdowns;
-#[cfg(feature = "proof")]
-mod steps;
 mod switches;
 #[cfg(feature = "proof")]
 mod tags;

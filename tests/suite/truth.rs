@@ -5,36 +5,42 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 /// The oldest commit of each key that a read may still show, per node.
-#[derive(Default)]
-pub(crate) struct Floors(Mutex<HashMap<(Option<usize>, u64), u64>>);
+pub(crate) struct Floors<K = u64>(Mutex<HashMap<(Option<usize>, K), u64>>);
 
-impl Floors {
+impl<K: Copy + Eq + Hash> Floors<K> {
     /// What a read on this node that begins now must at least show.
-    pub(crate) fn floor(&self, node: usize, key: u64) -> u64 {
+    pub(crate) fn floor(&self, node: usize, key: K) -> u64 {
         let floors = locked(&self.0);
         let of = |place| floors.get(&(place, key)).copied().unwrap_or(0);
         of(Some(node)).max(of(None))
     }
 
     /// This node acknowledged the commit: its own reads see it from now on.
-    pub(crate) fn acknowledged(&self, node: usize, key: u64, commit: u64) {
+    pub(crate) fn acknowledged(&self, node: usize, key: K, commit: u64) {
         self.raise(Some(node), key, commit);
     }
 
     /// Every node has applied the commit's event: all reads see it from now on.
-    pub(crate) fn applied_everywhere(&self, key: u64, commit: u64) {
+    pub(crate) fn applied_everywhere(&self, key: K, commit: u64) {
         self.raise(None, key, commit);
     }
 
-    fn raise(&self, place: Option<usize>, key: u64, commit: u64) {
+    fn raise(&self, place: Option<usize>, key: K, commit: u64) {
         let mut floors = locked(&self.0);
         let floor = floors.entry((place, key)).or_default();
         *floor = (*floor).max(commit);
+    }
+}
+
+impl<K> Default for Floors<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
