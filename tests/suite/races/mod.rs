@@ -1,19 +1,22 @@
 //! A load that began before an invalidation does not outlive it, whatever the order of things.
 //!
-//! Each round throws slow loads, joins, copies from Redis, inserts, invalidations of keys and of tags, clearings and dropped
-//! callers at a few rows, and at pages that show them, on three nodes. While it runs, a read is judged by what *its own
+//! Each round throws slow loads, joins, batches, copies from Redis, inserts, invalidations of keys and of tags, clearings and
+//! dropped callers at a few rows, and at pages that show them, on three nodes. While it runs, a read is judged by what *its own
 //! node* acknowledged before it began. Between rounds, once every node has applied every event, it is judged by all that
 //! was committed: whatever is stuck in some tier shows then, or in a later round, or at the end, when a fresh node reads
 //! everything from what Redis holds.
 
+mod answers;
 mod counts;
+mod loads;
 mod reads;
 mod rows;
 mod steps;
 mod writes;
 
 use self::{
-    reads::{Caches, Shown},
+    counts::Tally,
+    reads::Caches,
     rows::{KINDS, Row, Subject, WINDOW, rows_of},
     steps::{Act, Pause, Step},
 };
@@ -98,15 +101,12 @@ struct Race {
     store: CountingStore<Row>,
     floors: Floors<Row>,
     slots: Vec<Slot>,
-    /// Commits, each of which a cache is told of.
-    writes: AtomicU64,
     /// Keys that were invalidated or inserted, each of which becomes one event; those in the order of the store apart.
     bumps: AtomicU64,
-    ordered: AtomicU64,
     /// One for each of those that became an event.
     ordered_stamps: Mutex<HashSet<Stamp>>,
     loading: Arc<AtomicUsize>,
-    shown: Shown,
+    tally: Tally,
     violations: Mutex<Vec<String>>,
 }
 
@@ -142,12 +142,10 @@ impl Race {
             store: CountingStore::new(),
             floors: Floors::default(),
             slots: (0..slots).map(|_| Slot::default()).collect(),
-            writes: AtomicU64::new(0),
             bumps: AtomicU64::new(0),
-            ordered: AtomicU64::new(0),
             ordered_stamps: Mutex::default(),
             loading: Arc::default(),
-            shown: Shown::default(),
+            tally: Tally::default(),
             violations: Mutex::default(),
         })
     }
@@ -169,7 +167,7 @@ impl Race {
         let (mut random, window) = (self.seeds.case(round), window_in(round));
         let main = Subject::draw(&mut random, window);
         let (mut steps, mut rows) = (JoinSet::new(), main.rows());
-        for _ in 0..random.u64(4..12) {
+        for _ in 0..random.u64(4..10) {
             let step = Step::draw(&mut random, window, main);
             rows.extend(step.subject.rows());
             steps.spawn(Arc::clone(self).step(step));
@@ -178,7 +176,7 @@ impl Race {
             done.expect("no step panics");
         }
         self.settle(window).await;
-        let subjects = subjects_of(window, &rows);
+        let subjects = subjects_of(window, &rows, random.bool());
         self.check(random.usize(0..NODES), &subjects).await;
         if round.is_multiple_of(16) {
             self.check_what_redis_holds(random.usize(0..NODES), &subjects)
@@ -282,7 +280,8 @@ impl Race {
     async fn check_with_a_fresh_node(&self, rounds: Range<u64>) {
         let fresh = Member::start(self.remote.builder()).await;
         for window in window_in(rounds.start)..=window_in(rounds.end - 1) {
-            for subject in Subject::all(window) {
+            let rows: Vec<_> = rows_of(window).collect();
+            for subject in subjects_of(window, &rows, window.is_multiple_of(2)) {
                 self.look(&fresh.caches, NODES, subject).await;
             }
         }
@@ -325,10 +324,20 @@ fn window_in(round: u64) -> u64 {
     round / 16
 }
 
-/// These rows, and all pages of the window that show one of them.
-fn subjects_of(window: u64, rows: &[Row]) -> Vec<Subject> {
+/// These rows, and all pages of the window that show one of them: one by one or in batches.
+fn subjects_of(window: u64, rows: &[Row], batched: bool) -> Vec<Subject> {
     let shows = |subject: &Subject| subject.rows().iter().any(|row| rows.contains(row));
-    Subject::all(window).filter(shows).collect()
+    let subjects = Subject::all(window).filter(shows);
+    if !batched {
+        return subjects.collect();
+    }
+    let mut batches = Vec::new();
+    for batch in subjects.map(Subject::batch) {
+        if !batches.contains(&batch) {
+            batches.push(batch);
+        }
+    }
+    batches
 }
 
 async fn yield_often(turns: u8) {

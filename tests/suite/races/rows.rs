@@ -45,15 +45,21 @@ pub(crate) enum Part {
     Row(Row),
     /// A row without which there is no page.
     Essential(Row),
+    /// So many rows, from this one on, at once.
+    Rows(Row, u64),
     /// What another page shows.
     Page(u64),
 }
 
-/// What is read: a row, or a page.
+/// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Row(Row),
     Page(u64),
+    /// So many rows of a kind in one batch, from this one on; after the last of the window comes the first.
+    Rows(Row, u64),
+    /// The pages of a window in one batch: those that show no other page, or the batch would wait for itself.
+    Pages(u64),
 }
 
 impl Row {
@@ -81,7 +87,7 @@ impl Row {
             Kind::Ordered if commit % 4 == 3 => loaded,
             Kind::Ordered => loaded.at_version(commit),
             // Now and then the store is at another version, which is kept nowhere.
-            Kind::Pinned if commit % 8 == 7 => loaded.at_version(PIN + 1),
+            Kind::Pinned if commit % 4 == 3 => loaded.at_version(PIN + 1),
             Kind::Pinned => loaded.at_version(PIN),
             _ => loaded,
         }
@@ -121,7 +127,7 @@ fn found_tag(key: u64, commit: u64) -> String {
 }
 
 impl Subject {
-    /// All that this window holds.
+    /// All that this window holds, one by one.
     pub(crate) fn all(window: u64) -> impl Iterator<Item = Self> {
         let rows = rows_of(window).map(Self::Row);
         rows.chain((window * PAGES..(window + 1) * PAGES).map(Self::Page))
@@ -129,15 +135,57 @@ impl Subject {
 
     pub(crate) fn draw(random: &mut fastrand::Rng, window: u64) -> Self {
         let kind = match random.u8(0..16) {
-            0..4 => Kind::Number,
-            4..6 => Kind::Tagged,
-            6..8 => Kind::Deletable,
+            0..3 => Kind::Number,
+            3..5 => Kind::Tagged,
+            5..8 => Kind::Deletable,
             8..10 => Kind::Ordered,
             10 => Kind::Pinned,
+            11 => return Self::Pages(window),
             _ => return Self::Page(window * PAGES + random.u64(0..PAGES)),
         };
         let key = window * WINDOW + random.u64(0..WINDOW);
-        Self::Row(Row { kind, key })
+        let row = Self::Row(Row { kind, key });
+        if random.u8(0..4) == 0 {
+            row.otherwise(random)
+        } else {
+            row
+        }
+    }
+
+    /// Another way to read some of the same rows, alone or together.
+    pub(crate) fn otherwise(self, random: &mut fastrand::Rng) -> Self {
+        match self {
+            Self::Row(row) if row.kind == Kind::Pinned => self,
+            Self::Row(row) => Self::Rows(row, random.u64(2..=WINDOW)),
+            Self::Rows(..) => {
+                let rows = self.rows();
+                let row = Self::Row(rows[random.usize(0..rows.len())]);
+                if random.bool() {
+                    row.otherwise(random)
+                } else {
+                    row
+                }
+            }
+            Self::Page(page) if page % PAGES < BATCHED => Self::Pages(page / PAGES),
+            Self::Page(_) => self,
+            Self::Pages(window) => Self::Page(window * PAGES + random.u64(0..BATCHED)),
+        }
+    }
+
+    /// The batch that reads this and whatever else one call can read of the window.
+    pub(crate) fn batch(self) -> Self {
+        match self {
+            Self::Row(row) if row.kind != Kind::Pinned => {
+                let key = window_of(row) * WINDOW;
+                Self::Rows(Row { key, ..row }, WINDOW)
+            }
+            Self::Page(page) if page % PAGES < BATCHED => Self::Pages(page / PAGES),
+            alone => alone,
+        }
+    }
+
+    pub(crate) fn pages_of(window: u64) -> Vec<u64> {
+        (window * PAGES..window * PAGES + BATCHED).collect()
     }
 
     /// The rows that it shows, in their order.
@@ -145,6 +193,15 @@ impl Subject {
         match self {
             Self::Row(row) => vec![row],
             Self::Page(page) => parts(page).iter().flat_map(Part::rows).collect(),
+            Self::Rows(first, count) => {
+                let window = window_of(first) * WINDOW;
+                let keys = (first.key..first.key + count).map(|key| window + key % WINDOW);
+                keys.map(|key| Row { key, ..first }).collect()
+            }
+            Self::Pages(window) => {
+                let pages = Self::pages_of(window).into_iter();
+                pages.flat_map(|page| Self::Page(page).rows()).collect()
+            }
         }
     }
 }
@@ -153,9 +210,20 @@ impl Part {
     fn rows(&self) -> Vec<Row> {
         match self {
             Self::Row(row) | Self::Essential(row) => vec![*row],
+            Self::Rows(first, count) => Subject::Rows(*first, *count).rows(),
             Self::Page(page) => Subject::Page(*page).rows(),
         }
     }
+}
+
+/// The row without which there is no such page.
+pub(crate) fn essential(page: u64) -> Row {
+    let essential = |part| match part {
+        Part::Essential(row) => Some(row),
+        _ => None,
+    };
+    let row = parts(page).into_iter().find_map(essential);
+    row.expect("only a page with an essential row is absent")
 }
 
 /// What a page is made of.
@@ -164,7 +232,7 @@ pub(crate) fn parts(page: u64) -> Vec<Part> {
     let even = |kind| Row { kind, key: first };
     let odd = |kind| even(kind).neighbour();
     match page % PAGES {
-        0 => vec![Part::Row(even(Kind::Number)), Part::Row(odd(Kind::Number))],
+        0 => vec![Part::Rows(even(Kind::Number), 2)],
         1 => vec![
             Part::Row(odd(Kind::Tagged)),
             Part::Row(even(Kind::Deletable)),
@@ -201,9 +269,10 @@ pub(crate) const KINDS: [Kind; 5] = [
     Kind::Ordered,
     Kind::Pinned,
 ];
-/// Rows of each kind that a round plays with: one whose writers take turns, and one whose writers do not.
-pub(crate) const WINDOW: u64 = 2;
-/// Pages that a round plays with.
+/// Rows of each kind that a round plays with: half of them have writers that take turns.
+pub(crate) const WINDOW: u64 = 4;
+/// Pages that a round plays with; the last shows another one.
 const PAGES: u64 = 4;
+const BATCHED: u64 = 3;
 /// The version at which pinned rows are read.
 pub(crate) const PIN: u64 = 9;

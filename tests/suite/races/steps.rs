@@ -63,10 +63,10 @@ pub(super) enum Pause {
 impl Step {
     pub(super) fn draw(random: &mut fastrand::Rng, window: u64, main: Subject) -> Self {
         // Most of a round meets at one subject.
-        let subject = if random.u8(0..8) > 0 {
-            main
-        } else {
-            Subject::draw(random, window)
+        let subject = match random.u8(0..8) {
+            0 => Subject::draw(random, window),
+            1 | 2 => main.otherwise(random),
+            _ => main,
         };
         // A few turns of the scheduler decide most races, so most steps begin nearly at once.
         let start = match random.u8(0..8) {
@@ -76,7 +76,9 @@ impl Step {
         };
         let load = Pause::draw(random);
         let rows = subject.rows();
-        let row = rows[random.usize(0..rows.len())];
+        // The first rows of a batch more often than the others: there, too, most of a round is to meet.
+        let place = random.usize(0..rows.len()).min(random.usize(0..rows.len()));
+        let row = rows[place];
         let act = match random.u8(0..16) {
             0..6 => Act::Read(load),
             6 => Act::Look,
@@ -105,9 +107,9 @@ impl Way {
         let die = random.u8(0..8);
         match row.kind {
             Kind::Number | Kind::Deletable if die < 3 && row.takes_turns() => Self::Insert,
-            Kind::Number if die == 7 => Self::Keys,
+            Kind::Number | Kind::Deletable if die == 7 => Self::Keys,
             Kind::Number => Self::Key,
-            Kind::Deletable if die > 5 => Self::Tag,
+            Kind::Deletable if die == 6 => Self::Tag,
             Kind::Deletable => Self::Key,
             Kind::Tagged => match die {
                 0 if row.takes_turns() => Self::Insert,

@@ -2,6 +2,7 @@
 
 use super::{
     Race,
+    counts::Seen,
     rows::{Kind, Row, rows_of, window_of},
     steps::{Pause, Way},
 };
@@ -49,6 +50,7 @@ impl Race {
             }
             Way::Keys => {
                 by_key(2);
+                self.tally.add(Seen::ManyKeys, 2);
                 cache.invalidate_many(&[*key, row.neighbour().key]).await
             }
             Way::Insert => {
@@ -62,24 +64,37 @@ impl Race {
                 self.note_ordered(receipt.as_ref().unwrap());
                 receipt
             }
-            Way::Tag => tiers.invalidate_tags([row.tag()]).await,
+            Way::Tag => {
+                self.tally.note(Seen::TagInvalidation);
+                tiers.invalidate_tags([row.tag()]).await
+            }
             Way::KeyAndTag => {
                 by_key(1);
+                self.tally.note(Seen::TagInvalidation);
                 let (by_key, by_tag) =
                     tokio::join!(cache.invalidate(key), tiers.invalidate_tags([row.tag()]));
                 assert!(!by_key.unwrap().is_pending());
                 by_tag
             }
-            Way::FoundTags => tiers.invalidate_tags(row.found_tags()).await,
-            Way::Clear => cache.clear().await,
-            Way::ClearAll => tiers.clear().await,
+            Way::FoundTags => {
+                let tags = row.found_tags();
+                self.tally.add(Seen::TagInvalidation, tags.len() as u64);
+                tiers.invalidate_tags(tags).await
+            }
+            Way::Clear | Way::ClearAll => {
+                self.tally.note(Seen::Clearing);
+                match way {
+                    Way::Clear => cache.clear().await,
+                    _ => tiers.clear().await,
+                }
+            }
         };
         told.unwrap()
     }
 
     /// One that came too late answers with the stamp of the one before it.
     fn note_ordered(&self, receipt: &Receipt) {
-        self.ordered.fetch_add(1, SeqCst);
+        self.tally.note(Seen::OrderedInsert);
         let stamps = receipt.stamps().iter().copied();
         self.ordered_stamps.lock().unwrap().extend(stamps);
     }
@@ -116,8 +131,10 @@ impl Race {
     }
 
     fn commit(&self, row: Row) -> u64 {
-        self.writes.fetch_add(1, SeqCst);
         let number = self.store.commit(&row);
+        let created = row.is_deleted(number - 1) && !row.is_deleted(number);
+        self.tally.note(Seen::Commit);
+        self.tally.add(Seen::Creation, created.into());
         self.slot(row).committed.notify_waiters();
         number
     }
