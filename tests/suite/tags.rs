@@ -8,5 +8,6 @@ mod many;
 mod nested;
 mod ordered;
 mod outages;
+mod spare;
 mod values;
 mod wipes;
