@@ -105,6 +105,12 @@ impl Race {
     }
 }
 
+/// Around a hub hardly any: nothing is waited for between a fill and its put.
+pub(super) fn refused_puts(races: &[Arc<Race>]) -> u64 {
+    let of = |race: &Arc<Race>| sum(&race.members, |it| it.stale_puts);
+    races.iter().map(of).sum()
+}
+
 /// A counter, over all nodes.
 pub(super) fn sum(members: &[Member], count: fn(&Counters) -> u64) -> u64 {
     members

@@ -88,7 +88,8 @@ async fn race_in_lanes(name: &str, remote: impl Fn() -> Remote) {
         violations.len()
     );
     let counts = counts::of(&races);
-    println!("{name}: {}", counts::listed(&counts));
+    let puts = counts::refused_puts(&races);
+    println!("{name}: {}, {puts} refused puts", counts::listed(&counts));
     assert_eq!(violations, Vec::<String>::new());
     counts::assert_all_happened(&counts);
 }
