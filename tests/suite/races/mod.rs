@@ -177,8 +177,9 @@ impl Race {
             done.expect("no step panics");
         }
         self.settle(window).await;
-        let subjects = subjects_of(window, &rows, random.bool());
-        self.check(random.usize(0..NODES), &subjects).await;
+        let subjects = subjects_of(window, &rows);
+        self.check(&subjects, random.usize(0..NODES), random.bool())
+            .await;
         if round.is_multiple_of(16) {
             self.check_what_redis_holds(random.usize(0..NODES), &subjects)
                 .await;
@@ -246,16 +247,22 @@ impl Race {
         }
     }
 
-    /// A node shows the last commits while the last loads end, and every node after them.
-    async fn check(self: &Arc<Self>, early: usize, subjects: &[Subject]) {
-        for subject in subjects {
-            self.look(&self.members[early].caches, early, *subject)
-                .await;
+    /// A node shows the last commits while the last loads end, and every node after them. The first may read in batches.
+    async fn check(self: &Arc<Self>, subjects: &[Subject], early: usize, batched: bool) {
+        let of = |node| {
+            if batched && node == early {
+                batches_of(subjects)
+            } else {
+                subjects.to_vec()
+            }
+        };
+        for subject in of(early) {
+            self.look(&self.members[early].caches, early, subject).await;
         }
         soon("no load runs", || self.loading.load(SeqCst) == 0).await;
         let mut reads = JoinSet::new();
         for node in 0..NODES {
-            let (race, mut subjects) = (Arc::clone(self), subjects.to_vec());
+            let (race, mut subjects) = (Arc::clone(self), of(node));
             // Each begins elsewhere: here nobody is to wait for another node's load.
             let first = subjects.len() * node / NODES;
             subjects.rotate_left(first);
@@ -282,7 +289,7 @@ impl Race {
         let fresh = Member::start(self.remote.builder()).await;
         for window in window_in(rounds.start)..=window_in(rounds.end - 1) {
             let rows: Vec<_> = rows_of(window).collect();
-            for subject in subjects_of(window, &rows, window.is_multiple_of(2)) {
+            for subject in batches_of(&subjects_of(window, &rows)) {
                 self.look(&fresh.caches, NODES, subject).await;
             }
         }
@@ -325,15 +332,16 @@ fn window_in(round: u64) -> u64 {
     round / 16
 }
 
-/// These rows, and all pages of the window that show one of them: one by one or in batches.
-fn subjects_of(window: u64, rows: &[Row], batched: bool) -> Vec<Subject> {
+/// These rows, and all pages of the window that show one of them.
+fn subjects_of(window: u64, rows: &[Row]) -> Vec<Subject> {
     let shows = |subject: &Subject| subject.rows().iter().any(|row| rows.contains(row));
-    let subjects = Subject::all(window).filter(shows);
-    if !batched {
-        return subjects.collect();
-    }
+    Subject::all(window).filter(shows).collect()
+}
+
+/// The same, read together as far as one call can.
+fn batches_of(subjects: &[Subject]) -> Vec<Subject> {
     let mut batches = Vec::new();
-    for batch in subjects.map(Subject::batch) {
+    for batch in subjects.iter().copied().map(Subject::batch) {
         if !batches.contains(&batch) {
             batches.push(batch);
         }
