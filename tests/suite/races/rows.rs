@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Deletable,
     /// Inserted with the commit's number by writers that do not wait for each other.
     Ordered,
-    /// Read at one version: tags and clearing reach it, its key does not.
+    /// Read at one version, at which it may be deleted too: tags and clearing reach it, its key does not.
     Pinned,
 }
 
@@ -76,7 +76,11 @@ impl Row {
     }
 
     pub(crate) fn is_deleted(self, commit: u64) -> bool {
-        self.kind == Kind::Deletable && commit / 2 % 2 == 1
+        match self.kind {
+            Kind::Deletable => commit / 2 % 2 == 1,
+            Kind::Pinned => commit % 4 == 2,
+            _ => false,
+        }
     }
 
     /// What a loader answers that has read this commit.
