@@ -5,7 +5,6 @@
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{
-    hint::black_box,
     sync::{Arc, Barrier},
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use tricache::{Policy, TieredCache, Tiers};
 
 #[path = "support/mod.rs"]
 mod support;
-use support::{Row, median, row, zipf};
+use support::{Row, median, proven, read_moka, read_ours, row, zipf};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
@@ -58,10 +57,8 @@ async fn filled() -> (Tiers, TieredCache<u64, Row>) {
             .await
             .unwrap();
     }
-    // Every bucket has its first head by the second heartbeat; what was filled before proves itself once.
-    while tiers.report().proven_buckets() < tiers.report().buckets() - 1 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // What was filled before proves itself once.
+    proven(&tiers).await;
     for key in 0..KEYS {
         cache.get(&key).await.unwrap().unwrap();
     }
@@ -90,24 +87,6 @@ fn timed(threads: usize, read: impl Fn(&[u64]) + Sync) -> f64 {
             .collect()
     });
     spent.iter().sum::<Duration>().as_nanos() as f64 / (threads * READS) as f64
-}
-
-fn read_ours(cache: &TieredCache<u64, Row>, keys: &[u64]) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        for key in keys {
-            let load = |_| async { Err::<Row, _>(std::io::Error::other("a miss")) };
-            black_box(cache.get_or_load(key, load).await.unwrap());
-        }
-    });
-}
-
-fn read_moka(moka: &moka::sync::Cache<u64, Arc<Row>>, keys: &[u64]) {
-    for key in keys {
-        black_box(moka.get(key).unwrap());
-    }
 }
 
 fn allocations(cache: &TieredCache<u64, Row>) -> f64 {
