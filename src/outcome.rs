@@ -9,6 +9,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+// As wide as what stands beside it in an answer, which then moves in whole words: a hit moves it three times.
+#[repr(u64)]
 pub enum Outcome {
     /// From this process, proven current by a live feed.
     LocalHit,
