@@ -23,7 +23,7 @@ impl<V> Found<V> {
     /// # Errors
     /// The absent one, if it is remembered that there is no such value.
     pub(crate) fn into_result(self) -> Result<Cached<V>, Error> {
-        if self.entry.value.is_some() {
+        if self.entry.is_present() {
             Ok(Cached(self))
         } else {
             Err(Error::absent())

@@ -26,7 +26,7 @@ pub(crate) struct Ticket {
     seen: u64,
     blind: u64,
     /// The gap generation of the key's bucket, by which the entry will be judged.
-    pub(crate) gap: u64,
+    pub(crate) gap: u32,
     /// Where the node stood in the tag feed, by which what is loaded will be judged.
     pub(crate) place: Place,
 }
@@ -84,7 +84,7 @@ impl<V: Send + Sync + 'static> Local<V> {
 
     /// Notes what is known of the key now. `gap` is the gap generation of its bucket and `place` that in the tag feed,
     /// both read before.
-    pub(crate) fn ticket(&self, id: EntityId, gap: u64, place: Place) -> Ticket {
+    pub(crate) fn ticket(&self, id: EntityId, gap: u32, place: Place) -> Ticket {
         let cell = self.cell(id);
         Ticket {
             seen: cell.seen,

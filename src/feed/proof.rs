@@ -4,7 +4,7 @@
 //! still there after its proof was read has been told of everything the proof covers.
 
 use crate::model::Head;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The state of every bucket's feed, as readers see it.
 pub(crate) struct Proofs {
@@ -20,7 +20,7 @@ struct State {
     /// Until when the feed counts as live, in ms of the node's clock. Zero: never proven.
     until: AtomicU64,
     /// Losses that could not be filled.
-    gap: AtomicU64,
+    gap: AtomicU32,
     epoch: AtomicU64,
     applied: AtomicU64,
     asked: AtomicBool,
@@ -30,7 +30,7 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proof {
     until: u64,
-    pub(crate) gap: u64,
+    pub(crate) gap: u32,
 }
 
 impl Proof {

@@ -2,7 +2,7 @@
 
 use super::{Generation, Labels, Place, Position, Tag, Visibility};
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// When a value was born and when it is dead, in milliseconds of this node's clock.
 ///
@@ -24,12 +24,14 @@ impl Lifetime {
 }
 
 /// A value or its absence, immutable but for the marks that tell when it was last proven.
-// What a hit reads comes first, so that it lies in one cache line with the count of the `Arc` around it.
+// What a hit reads comes first and is 48 bytes: with the counts of the `Arc` around it, one cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry<V> {
     fresh_until: AtomicU64,
-    gap: AtomicU64,
+    gap: AtomicU32,
+    /// Whether there is a value: a hit need not look at the value itself.
+    present: bool,
     /// Generation of the tag table at the last check.
     checked: AtomicU64,
     /// The rendered key, short ones in place.
@@ -68,7 +70,8 @@ impl<V> Entry<V> {
     ) -> Self {
         Self {
             fresh_until: AtomicU64::new(0),
-            gap: AtomicU64::new(0),
+            gap: AtomicU32::new(0),
+            present: value.is_some(),
             checked: AtomicU64::new(0),
             key: SmallVec::from_slice(key),
             generation,
@@ -96,13 +99,17 @@ impl<V> Entry<V> {
         *self.key == *key
     }
 
+    pub(crate) fn is_present(&self) -> bool {
+        self.present
+    }
+
     /// Lets an entry that nothing proves be served as such, for its short life.
     pub(crate) fn keep_unproven(&self) {
         self.prove(self.lifetime.deadline, UNPROVABLE);
     }
 
     /// Marks the entry as proven: servable until `fresh_until`, as long as its bucket sees no gap after `gap`.
-    pub(crate) fn prove(&self, fresh_until: u64, gap: u64) {
+    pub(crate) fn prove(&self, fresh_until: u64, gap: u32) {
         self.fresh_until
             .store(fresh_until.min(self.lifetime.deadline), Ordering::Relaxed);
         // The gap is what readers check last: they must not see it without the time that belongs to it.
@@ -115,7 +122,7 @@ impl<V> Entry<V> {
     }
 
     /// The gap generation under which the entry was last proven.
-    pub(crate) fn gap(&self) -> u64 {
+    pub(crate) fn gap(&self) -> u32 {
         self.gap.load(Ordering::Acquire)
     }
 
@@ -163,4 +170,4 @@ impl<V> Entry<V> {
 }
 
 /// A gap generation that no bucket ever has.
-const UNPROVABLE: u64 = u64::MAX;
+const UNPROVABLE: u32 = u32::MAX;
