@@ -7,7 +7,7 @@ use crate::{
     invalidate::{Receipt, Sent},
     load::{Draft, Loaded, Origin},
     local::{Ticket, Touch},
-    model::{Address, EntityId, Generation, StoreVersion, Version},
+    model::{Address, EntityId, Generation, StoreVersion, Version, millis},
     observe::Decision,
     remote::{Fill, Filled, Order},
 };
@@ -82,7 +82,9 @@ impl<V: Send + Sync + 'static> Core<V> {
             return;
         }
         let (Some(birth), Some(position)) = (
-            self.shelf.server_time.to_server(self.shelf.now()),
+            self.shelf
+                .server_time
+                .to_server(millis(self.shelf.clock.precise())),
             ticket.place.position,
         ) else {
             return;

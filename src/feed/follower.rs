@@ -271,7 +271,7 @@ impl Following {
 
     /// Fills a hole from the log, or declares the gap.
     async fn resync(&mut self, bucket: u16) {
-        let sent = millis(self.parts.clock.now());
+        let sent = millis(self.parts.clock.precise());
         let after = self.chain(bucket).at().map_or(0, |at| at.n);
         let replay = match self.parts.remote.replay(bucket, after).await {
             Ok(replay) => replay,

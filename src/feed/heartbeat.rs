@@ -41,7 +41,7 @@ impl Heartbeat {
     }
 
     async fn beat(&self) -> bool {
-        let sent = millis(self.clock.now());
+        let sent = millis(self.clock.precise());
         match self.remote.beat().await {
             Ok(beat) => {
                 self.server_time.learn(beat.at, sent);

@@ -61,7 +61,7 @@ where
         .iter()
         .map(|led| shelf.circles.waits(led.permit.flight().number(), number))
         .collect();
-    let began = shelf.clock.now();
+    let began = shelf.clock.precise();
     let loaded = async {
         let loader = loader?;
         led.iter().for_each(|_| shelf.observer.note(Decision::Load));
@@ -84,7 +84,7 @@ where
     };
     let time = Time {
         began: millis(began),
-        micros: shelf.clock.now().saturating_sub(began).as_micros(),
+        micros: shelf.clock.precise().saturating_sub(began).as_micros(),
     };
     // What the loader has read went into all that it answered, as far as anybody can tell.
     settle_many(&shelf, time, led, answers, &reads.take()).await

@@ -77,7 +77,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
 ) {
     let _kept = keep_lease(&shelf, &at, &permit, &grant);
     let _held = hold_lease(&shelf, &at, &permit, &grant);
-    let began = shelf.clock.now();
+    let began = shelf.clock.precise();
     shelf.observer.note(Decision::Load);
     let reads = Reads::new(&shelf.remote);
     let loader = circle::within(permit.flight().number(), reads.of(loader));
@@ -85,7 +85,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
         Ok(answer) => answer,
         Err(panic) => Err(Error::panicked(&*panic)),
     };
-    let took = shelf.clock.now().saturating_sub(began);
+    let took = shelf.clock.precise().saturating_sub(began);
     let load = Load {
         shelf: &shelf,
         at: &at,

@@ -349,7 +349,7 @@ impl Attached {
     }
 
     fn now(&self) -> Now {
-        let now = self.hub.clock.now();
+        let now = self.hub.clock.precise();
         Now(now.as_secs() * 1_000_000 + u64::from(now.subsec_micros()))
     }
 

@@ -35,13 +35,14 @@ const RANKS: [(&str, u8); 17] = [
 const TOP: u8 = 6;
 
 /// Foreign crates and the only modules that name them, tests included.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("bincode", &["codec"]),
     ("lz4_flex", &["codec"]),
     ("moka", &["local"]),
     ("postcard", &["codec"]),
     ("redis", &["remote"]),
     ("rmp_serde", &["codec"]),
+    ("rustix", &["model"]),
     ("twox_hash", &["codec", "model"]),
 ];
 
