@@ -169,6 +169,10 @@ impl Following {
                 for (bucket, head) in (0..).zip(heads) {
                     match head {
                         Some(head) => self.compare(bucket, head, Some(sent)).await,
+                        // The question may be older than the fence that was applied since: ask again.
+                        None if self.parts.chained && self.chain(bucket).at().is_some() => {
+                            self.resync(bucket).await;
+                        }
                         None => self.missing(bucket).await,
                     }
                 }

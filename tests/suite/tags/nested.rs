@@ -245,6 +245,33 @@ async fn invalidating_what_nobody_shows_costs_one_bump() {
     }
 }
 
+/// A heartbeat had asked for the heads before the first use of a bucket, and was answered after it: the bucket counted as lost, and
+/// with it all that shows its entities.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_use_of_a_bucket_is_no_loss() {
+    for remote in Remote::both() {
+        for round in 0..30_u64 {
+            let space = format!("space-{round}");
+            let builder = match &remote {
+                Remote::Redis(redis) => tricache::Tiers::builder(&space).redis(&redis.url()),
+                Remote::Hub(hub) => tricache::Tiers::builder(&space).in_process(hub),
+            };
+            let builder = builder.heartbeat(Duration::from_millis(10));
+            let policy = Policy::ttl(Duration::from_secs(600));
+            let (tiers, cache) =
+                numbers(builder.remote_timeout(Duration::from_secs(5)), policy).await;
+            let store = CountingStore::new();
+
+            for key in 0..50 {
+                load(&cache, &store, key, plain).await.unwrap();
+            }
+
+            let counters = *tiers.report().counters();
+            assert_eq!((counters.gaps, counters.tag_bumps), (0, 0));
+        }
+    }
+}
+
 /// A pointer that is gone took along who depended on it.
 #[tokio::test]
 async fn a_value_is_made_anew_although_redis_has_evicted_the_pointer_of_what_it_shows() {
