@@ -61,6 +61,12 @@ impl<V> Cached<V> {
         to_duration(self.entry().lifetime.remaining(self.0.read_at))
     }
 
+    /// Whether it was past its TTL when it was read, and served inside a stale window of the policy.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.entry().lifetime.is_over(self.0.read_at) && self.outcome().is_stale()
+    }
+
     /// Where the answer came from.
     #[must_use]
     pub fn outcome(&self) -> Outcome {

@@ -52,6 +52,11 @@ impl Error {
         matches!(*self.0, Kind::Absent)
     }
 
+    /// Whether a load has failed: then a value from before may stand in.
+    pub(crate) fn is_of_the_load(&self) -> bool {
+        matches!(*self.0, Kind::Loader(_) | Kind::Panicked(_))
+    }
+
     /// Whether a server that had to answer could not be reached. Only starting up fails in this way.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {

@@ -45,6 +45,10 @@ decisions! {
     LocalUnproven local_unproven,
     /// Reads answered from Redis.
     RemoteHit remote_hits,
+    /// Reads answered with a value past its TTL while a load replaced it.
+    Stale stale,
+    /// Reads answered with a value past its TTL because the loader had failed.
+    StaleIfError stale_if_error,
     /// Reads answered by a load, one's own or a joined one.
     Loaded loaded,
     /// Reads answered by their own loader, because the cache is switched off.
@@ -53,6 +57,8 @@ decisions! {
     Failed failed,
     /// Keys that a loader was asked for: one for each load, and one for each key of a batch's.
     Load loads,
+    /// Loads asked for in the background: the value was past its TTL, or near its end. Another node may have loaded meanwhile.
+    Refresh refreshes,
     /// Keys whose loader failed or panicked.
     LoadError load_errors,
     /// Keys that their loader had no value for.
@@ -133,6 +139,8 @@ impl Observer {
             Outcome::LocalRevalidated => Decision::LocalRevalidated,
             Outcome::LocalUnproven => Decision::LocalUnproven,
             Outcome::RemoteHit => Decision::RemoteHit,
+            Outcome::Stale => Decision::Stale,
+            Outcome::StaleIfError => Decision::StaleIfError,
             Outcome::Loaded => Decision::Loaded,
             Outcome::Bypassed => Decision::Bypassed,
         });

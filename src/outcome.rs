@@ -20,6 +20,11 @@ pub enum Outcome {
     LocalUnproven,
     /// From Redis.
     RemoteHit,
+    /// Past its TTL, inside [`Policy::stale_while_revalidate`](crate::Policy::stale_while_revalidate): from this process or
+    /// Redis, while a load replaces it.
+    Stale,
+    /// Past its TTL, inside [`Policy::stale_if_error`](crate::Policy::stale_if_error): the loader has failed, just now or a moment ago.
+    StaleIfError,
     /// From the store, by this call's loader or by one that this call waited for.
     Loaded,
     /// From the store, by this call's loader, because the cache is switched off.
@@ -27,6 +32,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    pub(crate) const fn is_stale(self) -> bool {
+        matches!(self, Self::Stale | Self::StaleIfError)
+    }
+
     /// The stable label, in snake case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +44,8 @@ impl Outcome {
             Self::LocalRevalidated => "local_revalidated",
             Self::LocalUnproven => "local_unproven",
             Self::RemoteHit => "remote_hit",
+            Self::Stale => "stale",
+            Self::StaleIfError => "stale_if_error",
             Self::Loaded => "loaded",
             Self::Bypassed => "bypassed",
         }

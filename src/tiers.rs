@@ -227,7 +227,7 @@ where
             weigh: self.weigh,
             local: Local::new(
                 policy.local_capacity,
-                policy.ttl,
+                policy.ttl + policy.stale_while_revalidate.max(policy.stale_if_error),
                 engine.layout.buckets(),
                 guarded,
             ),

@@ -8,7 +8,7 @@ use crate::{
     engine::Engine,
     error::Error,
     feed::{Listener, Proof},
-    load::{Flights, Shelf, note_read},
+    load::{Flights, Shelf, Unpacked, note_read},
     local::Ticket,
     model::{Address, CacheKey, EntityName, Entry, RenderedKey, StoreVersion},
     observe::Decision,
@@ -67,7 +67,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         match self.ask(at, known.held, known.ticket).await {
             Ok(Asked::Hit(hit)) => Some(hit),
-            Ok(Asked::Miss(_)) => None,
+            Ok(Asked::Stale(_) | Asked::Miss(_)) => None,
             Err(error) => self.without_remote(at, &error),
         }
     }
@@ -80,7 +80,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let now = self.shelf.now();
-        let served = entry.is_fresh(now)
+        let served = entry.is_alive(now)
             && self.engine.proofs.agree()
             && self.shelf.standing(&entry) != Standing::Refused;
         served.then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
@@ -138,8 +138,9 @@ impl<V: Send + Sync + 'static> Core<V> {
         self.engine.seen(at.id.bucket, snapshot.head);
         let live = self.hears_of_tags(self.shelf.now());
         Ok(match self.shelf.accept(at, snapshot, live).await? {
-            Ok(entry) => Asked::Hit(self.take(at, entry, ticket)),
-            Err(discard) => Asked::Miss(discard),
+            Unpacked::Fresh(entry) => Asked::Hit(self.take(at, entry, ticket)),
+            Unpacked::Stale(entry) => Asked::Stale(self.keep_stale(at, entry, ticket)),
+            Unpacked::Refused(discard) => Asked::Miss(discard),
         })
     }
 
@@ -199,7 +200,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         proof: Proof,
         now: u64,
     ) -> Option<Found<V>> {
-        if !entry.is_fresh(now) {
+        if !entry.is_alive(now) {
             return None;
         }
         let hears = self.hears_of_tags(now);
@@ -225,6 +226,22 @@ impl<V: Send + Sync + 'static> Core<V> {
         let now = self.shelf.now();
         self.shelf.put(at.id, &entry, ticket, now);
         self.answer(&at.key, entry, now, Outcome::RemoteHit)
+    }
+
+    /// The same for a load in the background, which answers nobody's read.
+    pub(super) fn take_quietly(
+        &self,
+        at: &Address,
+        entry: Arc<Entry<V>>,
+        ticket: Ticket,
+    ) -> Found<V> {
+        let now = self.shelf.now();
+        self.shelf.put(at.id, &entry, ticket, now);
+        Found {
+            entry,
+            read_at: now,
+            outcome: Outcome::RemoteHit,
+        }
     }
 
     pub(super) fn answer(
@@ -285,6 +302,8 @@ impl<V: Send + Sync + 'static> Core<V> {
 /// What Redis said.
 pub(super) enum Asked<V> {
     Hit(Found<V>),
+    /// Past its TTL, inside a stale window.
+    Stale(Arc<Entry<V>>),
     Miss(Discard),
 }
 

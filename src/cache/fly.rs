@@ -7,7 +7,7 @@ use crate::{
     error::{BoxError, Error},
     load::{
         Acquired, Flight, Grant, Joinable, Loaded, Permit, Role, Started, acquire, give_back,
-        loader, run, waits_for,
+        loader, outlived, run, waits_for,
     },
     model::Address,
     observe::Decision,
@@ -22,6 +22,8 @@ use std::{
 /// How far a leader gets without its loader.
 enum Prepared<V> {
     Hit(Found<V>),
+    /// To be served at once, and to be loaded again.
+    Stale(Found<V>),
     Load(Grant),
     /// Another load of this process holds the lease, and waits for this one.
     Circular,
@@ -37,8 +39,31 @@ pub(super) enum Followed<V> {
 }
 
 impl<V: Send + Sync + 'static> Core<V> {
+    /// What this process could not answer by itself.
+    pub(super) async fn miss<F, Fut, R, E>(
+        self: &Arc<Self>,
+        at: &Address,
+        load: F,
+    ) -> Result<Found<V>, Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        match self.stale_there(at).await {
+            Some(found) => {
+                if found.outcome.is_stale() {
+                    self.refresh(at, &found.entry, load);
+                }
+                Ok(found)
+            }
+            None => self.fly(at, load).await,
+        }
+    }
+
     /// Leads a flight of the key or follows one, until there is an answer.
-    pub(super) async fn fly<F, Fut, R, E>(&self, at: &Address, load: F) -> Result<Found<V>, Error>
+    async fn fly<F, Fut, R, E>(self: &Arc<Self>, at: &Address, load: F) -> Result<Found<V>, Error>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
@@ -72,7 +97,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         self.shelf.observer.note(Decision::FlightJoined);
         match flight.answer().await {
             Some(answer) if self.may_share(flight, joined, &answer) => {
-                Followed::Answered(self.shared(at, answer))
+                Followed::Answered(self.settled(at, answer).await)
             }
             Some(_) => Followed::Outdated,
             None => Followed::Abandoned,
@@ -112,7 +137,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     async fn lead<F, Fut, R, E>(
-        &self,
+        self: &Arc<Self>,
         at: &Address,
         permit: Permit<V>,
         load: F,
@@ -130,6 +155,11 @@ impl<V: Send + Sync + 'static> Core<V> {
             Prepared::Hit(hit) => {
                 permit.complete(Ok(hit.clone()));
                 return Ok(hit);
+            }
+            Prepared::Stale(stale) => {
+                permit.complete(Ok(stale.clone()));
+                self.refresh(at, &stale.entry, load);
+                return Ok(stale);
             }
             Prepared::Load(grant) => grant,
             Prepared::Circular => {
@@ -155,7 +185,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             load,
         ));
         match flight.answer().await {
-            Some(answer) => self.shared(at, answer),
+            Some(answer) => self.settled(at, answer).await,
             // The load's task was aborted: the runtime is shutting down.
             None => Err(Error::closed()),
         }
@@ -173,6 +203,10 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let prepared = match self.ask(at, known.held, ticket).await {
             Ok(Asked::Hit(hit)) => return Prepared::Hit(hit),
+            Ok(Asked::Stale(entry)) => match self.serve_stale(at, &entry) {
+                Some(stale) => return Prepared::Stale(stale),
+                None => self.lease(at, permit, outlived(&entry)).await,
+            },
             Ok(Asked::Miss(discard)) => self.lease(at, permit, discard).await,
             Err(error) => Err(error),
         };
@@ -188,16 +222,24 @@ impl<V: Send + Sync + 'static> Core<V> {
         permit: &Permit<V>,
         discard: Discard,
     ) -> Result<Prepared<V>, RemoteError> {
+        Ok(match self.acquire(at, permit, discard).await? {
+            Acquired::Value(entry, ticket) => Prepared::Hit(self.take(at, entry, ticket)),
+            Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased)),
+            Acquired::Circular => Prepared::Circular,
+        })
+    }
+
+    /// Asks Redis who loads.
+    pub(super) async fn acquire(
+        &self,
+        at: &Address,
+        permit: &Permit<V>,
+        discard: Discard,
+    ) -> Result<Acquired<V>, RemoteError> {
         let ticket = || self.believed(at);
         let seen = |head: &_| self.engine.seen(at.id.bucket, Some(*head));
         let live = || self.hears_of_tags(self.shelf.now());
-        Ok(
-            match acquire(&self.shelf, at, discard, permit, ticket, seen, live).await? {
-                Acquired::Value(entry, ticket) => Prepared::Hit(self.take(at, entry, ticket)),
-                Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased)),
-                Acquired::Circular => Prepared::Circular,
-            },
-        )
+        acquire(&self.shelf, at, discard, permit, ticket, seen, live).await
     }
 
     pub(super) fn started(&self) -> Started {

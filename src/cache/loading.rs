@@ -27,6 +27,8 @@ use tokio::select;
 /// The misses of one call on their way to a load, one's own or another's.
 pub(super) struct Loading<'a, K, V> {
     core: &'a Core<V>,
+    /// Somebody waits for the answers; else they are for the tiers alone.
+    awaited: bool,
     results: Results<K, V>,
     misses: Vec<Miss>,
     /// Led by this call; Redis is to be asked who loads them.
@@ -45,7 +47,7 @@ enum Event<V> {
     /// Another's load was never begun, or is too old for this call.
     Abandoned(Miss),
     /// A load of this call has ended.
-    Landed(Vec<(usize, Address, Result<Found<V>, Error>)>),
+    Landed(Vec<(usize, Result<Found<V>, Error>)>),
     /// Its task did not end by itself.
     Lost(Vec<usize>, Error),
 }
@@ -58,6 +60,7 @@ where
     pub(super) fn new(core: &'a Core<V>, results: Results<K, V>, misses: Vec<Miss>) -> Self {
         Self {
             core,
+            awaited: true,
             results,
             misses,
             seekers: Vec::new(),
@@ -65,6 +68,22 @@ where
             ready: Vec::new(),
             flying: FuturesUnordered::new(),
         }
+    }
+
+    /// The same for nobody: what it loads is for the tiers.
+    pub(super) fn in_background(
+        core: &'a Core<V>,
+        results: Results<K, V>,
+        led: Vec<(Miss, Permit<V>)>,
+    ) -> Self {
+        let mut loading = Self {
+            awaited: false,
+            ..Self::new(core, results, Vec::new())
+        };
+        for (miss, permit) in led {
+            loading.lead(miss, permit);
+        }
+        loading
     }
 
     /// Whatever is ready is loaded before anything is waited for: between the two nothing can drop this call.
@@ -116,7 +135,10 @@ where
             index, at, discard, ..
         } = miss;
         let known = self.core.look(&at);
-        if let Some(hit) = self.core.serve_known(&at, &known) {
+        // What is replaced before its end is served to others meanwhile.
+        if self.awaited
+            && let Some(hit) = self.core.serve_known(&at, &known)
+        {
             permit.complete(Ok(hit.clone()));
             self.results.found[index] = Some(Ok(hit));
             return;
@@ -152,7 +174,11 @@ where
                     self.ready.push(seeker.granted(Grant::Leased(leased)));
                 }
                 Ok(Meaning::Acquired(Acquired::Value(entry, ticket))) => {
-                    let hit = core.take(&seeker.at, entry, ticket);
+                    let hit = if self.awaited {
+                        core.take(&seeker.at, entry, ticket)
+                    } else {
+                        core.take_quietly(&seeker.at, entry, ticket)
+                    };
                     self.end(seeker, Ok(hit));
                 }
                 Ok(Meaning::Acquired(Acquired::Circular)) => {
@@ -161,6 +187,8 @@ where
                 }
                 Ok(Meaning::Again) => self.seekers.push(seeker),
                 Ok(Meaning::Follow(holder)) => self.waiters.add(seeker, holder),
+                // What is there was served already.
+                Err(_) if !self.awaited => {}
                 Err(error) => match core.without_remote(&seeker.at, &error) {
                     Some(hit) => self.end(seeker, Ok(hit)),
                     None => self.ready.push(seeker.alone()),
@@ -199,10 +227,21 @@ where
         // It closes no circle, since nobody knows the load yet.
         let waiting = waits_for(&self.core.engine.circles, number);
         let task = tokio::spawn(run_many(Arc::clone(&self.core.shelf), number, led, loader));
+        let (core, awaited) = (self.core, self.awaited);
         let landed = async move {
             let _waiting = waiting;
             match task.await {
-                Ok(landed) => Event::Landed(landed),
+                Ok(landed) if awaited => {
+                    let mut settled = Vec::with_capacity(landed.len());
+                    for (index, at, answer) in landed {
+                        settled.push((index, core.settled(&at, answer).await));
+                    }
+                    Event::Landed(settled)
+                }
+                Ok(landed) => {
+                    let answers = landed.into_iter().map(|(index, _, answer)| (index, answer));
+                    Event::Landed(answers.collect())
+                }
                 Err(error) => Event::Lost(indices, lost(error)),
             }
         };
@@ -233,13 +272,18 @@ where
             Event::Answered(index, answer) => found[index] = Some(answer),
             Event::Abandoned(miss) => self.misses.push(miss),
             Event::Landed(landed) => {
-                for (index, at, answer) in landed {
-                    found[index] = Some(self.core.shared(&at, answer));
+                for (index, answer) in landed {
+                    found[index] = Some(answer);
                 }
             }
             Event::Lost(indices, error) => {
                 for index in indices {
-                    found[index] = Some(Err(self.core.failed(error.clone())));
+                    let error = error.clone();
+                    found[index] = Some(Err(if self.awaited {
+                        self.core.failed(error)
+                    } else {
+                        error
+                    }));
                 }
             }
         }

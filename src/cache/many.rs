@@ -7,12 +7,13 @@ use super::{
     batch::{Batch, BatchContext},
     core::{Asked, Core, Known},
     loading::Loading,
+    renewing::Renewing,
 };
 use crate::{
     cached::Found,
     error::{BoxError, Error},
-    load::{Loaded, Places},
-    model::{Address, CacheKey, RenderedKey},
+    load::{Loaded, Places, outlived},
+    model::{Address, CacheKey, Entry, RenderedKey},
     remote::{Ask, Discard, RemoteError, Snapshot},
 };
 use std::{borrow::Borrow, future::Future, mem::take, sync::Arc};
@@ -34,6 +35,12 @@ pub(super) struct Miss {
     pub(super) outdated: u32,
 }
 
+/// A key whose value is past its TTL, inside a stale window.
+pub(super) struct Outlived<V> {
+    pub(super) miss: Miss,
+    pub(super) entry: Arc<Entry<V>>,
+}
+
 /// A miss with what this process knew before Redis was asked.
 struct Doubt<V> {
     miss: Miss,
@@ -51,8 +58,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         Q: CacheKey + ToOwned<Owned = K> + ?Sized + 'q,
     {
         let (mut results, misses) = self.local_many(keys);
-        let missing = self.find_many(misses, &mut results.found).await;
-        if missing.is_empty() {
+        let (missing, stale) = self.find_many(misses, &mut results.found).await;
+        if missing.is_empty() && stale.is_empty() {
             self.batch(results)
         } else {
             self.batch_of_found(results)
@@ -61,9 +68,9 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// What is missing afterwards is loaded or waited for.
     pub(super) async fn get_or_load_many<K, F, Fut, I, R, E>(
-        &self,
+        self: &Arc<Self>,
         keys: &[K],
-        load: F,
+        mut load: F,
     ) -> Batch<K, V>
     where
         K: CacheKey + Clone + Send + 'static,
@@ -74,7 +81,11 @@ impl<V: Send + Sync + 'static> Core<V> {
         E: Into<BoxError> + 'static,
     {
         let (mut results, misses) = self.local_many(keys);
-        let misses = self.find_many(misses, &mut results.found).await;
+        let mut renewing = Renewing::early(self, &results);
+        let misses = renewing.stale(misses, &mut results.found);
+        let (mut misses, stale) = self.find_many(misses, &mut results.found).await;
+        misses.extend(renewing.found(stale, &mut results.found));
+        renewing.load(&results.keys, &mut load);
         if !misses.is_empty() {
             results = Loading::new(self, results, misses).run(load).await;
         }
@@ -134,8 +145,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         &self,
         misses: Vec<Miss>,
         found: &mut [Option<Result<Found<V>, Error>>],
-    ) -> Vec<Miss> {
-        let mut missing = Vec::new();
+    ) -> (Vec<Miss>, Vec<Outlived<V>>) {
+        let (mut missing, mut stale) = (Vec::new(), Vec::new());
         let mut doubts = Vec::with_capacity(misses.len());
         for miss in misses {
             let known = self.look(&miss.at);
@@ -154,11 +165,12 @@ impl<V: Send + Sync + 'static> Core<V> {
                 match self.settle(doubt, snapshot).await {
                     Settled::Hit(hit) => found[index] = Some(Ok(hit)),
                     Settled::Miss(miss) => missing.push(miss),
+                    Settled::Stale(outlived) => stale.push(outlived),
                     Settled::Old(doubt) => doubts.push(doubt),
                 }
             }
         }
-        missing
+        (missing, stale)
     }
 
     async fn settle(&self, doubt: Doubt<V>, snapshot: Result<Snapshot, RemoteError>) -> Settled<V> {
@@ -194,6 +206,10 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         match self.accept(&miss.at, snapshot, ticket).await {
             Ok(Asked::Hit(hit)) => Ok(Settled::Hit(hit)),
+            Ok(Asked::Stale(entry)) => {
+                miss.discard = outlived(&entry);
+                Ok(Settled::Stale(Outlived { miss, entry }))
+            }
             Ok(Asked::Miss(discard)) => {
                 miss.discard = discard;
                 Ok(Settled::Miss(miss))
@@ -250,6 +266,7 @@ impl<V> Doubt<V> {
 /// What a snapshot says of one key.
 enum Settled<V> {
     Hit(Found<V>),
+    Stale(Outlived<V>),
     Miss(Miss),
     /// The local value is: ask for the new one.
     Old(Doubt<V>),

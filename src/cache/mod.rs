@@ -1,6 +1,7 @@
 //! The handle on one cache.
 //!
 //! The read path from top to bottom is in `core.rs` and, on a miss, in `fly.rs`; that of many keys at once in `many.rs` and `loading.rs`;
+//! what is served past its TTL is in `stale.rs` and `renewing.rs`;
 //! invalidations and inserts are in `write.rs`; what is left of a read while the cache is off is in `bypass.rs`.
 
 mod batch;
@@ -10,6 +11,8 @@ mod fly;
 mod loading;
 mod many;
 mod pinned;
+mod renewing;
+mod stale;
 mod write;
 
 pub use self::{
@@ -135,12 +138,20 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
             let load = || load(LoadContext::new(key.to_owned()));
             return Arc::clone(&self.core).bypass(at, load).await;
         }
+        let load = || load(LoadContext::new(key.to_owned()));
         if let Some(found) = self.core.local(&rendered) {
+            if self.core.is_early(&found) {
+                let at = self.core.shelf.address(rendered);
+                self.core.refresh(&at, &found.entry, load);
+            }
             return found.into_result();
         }
         let at = self.core.shelf.address(rendered);
-        let load = || load(LoadContext::new(key.to_owned()));
-        Box::pin(self.core.fly(&at, load)).await?.into_result()
+        if let Some(stale) = self.core.stale_here(&at.key) {
+            self.core.refresh(&at, &stale.entry, load);
+            return stale.into_result();
+        }
+        Box::pin(self.core.miss(&at, load)).await?.into_result()
     }
 
     /// The values of those `keys` that some tier holds; nothing is loaded.
@@ -212,7 +223,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         if !self.core.engine.enabled {
             return Ok(Arc::clone(&self.core).bypass_many(keys, load).await);
         }
-        Ok(Box::pin(self.core.get_or_load_many(keys, load)).await)
+        Ok(Box::pin(Core::get_or_load_many(&self.core, keys, load)).await)
     }
 
     /// Tells Redis and every node that the value of `key` has changed. Call it after the commit.

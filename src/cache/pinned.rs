@@ -90,11 +90,18 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
             let load = || load(LoadContext::new(key.to_owned()));
             return Arc::clone(core).bypass(at, load).await;
         }
+        let load = || load(LoadContext::new(key.to_owned()));
         if let Some(found) = core.local(&at.key) {
+            if core.is_early(&found) {
+                core.refresh(&at, &found.entry, load);
+            }
             return found.into_result();
         }
-        let load = || load(LoadContext::new(key.to_owned()));
-        Box::pin(core.fly(&at, load)).await?.into_result()
+        if let Some(stale) = core.stale_here(&at.key) {
+            core.refresh(&at, &stale.entry, load);
+            return stale.into_result();
+        }
+        Box::pin(core.miss(&at, load)).await?.into_result()
     }
 }
 

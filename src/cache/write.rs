@@ -107,7 +107,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         let fill = Fill {
             generation,
             token: 0,
-            deadline: sealed.deadline,
+            until: sealed.until,
             pointer_ttl: self.shelf.policy.pointer_ttl(),
             payload: sealed.bytes,
             store,

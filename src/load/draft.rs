@@ -38,13 +38,14 @@ impl<V> Draft<V> {
     }
 
     /// Takes over what the load has read, which may live on for `remaining` ms from the load's end; it took `took` ms.
-    pub(super) fn inherit(&mut self, inherited: &Inherited, took: u64) {
+    /// `stale`: the policy has a stale window, so what is made of a value past its TTL is kept as one that is past its own.
+    pub(super) fn inherit(&mut self, inherited: &Inherited, took: u64, stale: bool) {
         self.labels.add(&inherited.labels);
         self.visibility = self.visibility.max(inherited.visibility);
         if let Some(remaining) = inherited.remaining() {
             // The life is counted from the start of the load.
             self.ttl = self.ttl.min(took + remaining);
-            self.keep &= remaining > 0;
+            self.keep &= remaining > 0 || stale;
         }
         self.keep &= !inherited.unprovable;
     }

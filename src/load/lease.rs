@@ -4,7 +4,11 @@
 //! that finds another loading waits for the push that the value is there, looking again itself now and then; when
 //! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
 
-use super::{circle::Waiting, flight::Permit, shelf::Shelf};
+use super::{
+    circle::Waiting,
+    flight::Permit,
+    shelf::{Shelf, Unpacked},
+};
 use crate::{
     local::Ticket,
     model::{Address, Entry, Generation, Head, Version},
@@ -143,10 +147,14 @@ impl Question {
         Ok(match opened.turn {
             Turn::Lead => leased(Some(self.token)),
             Turn::Hit(bytes) => match shelf.unpack(at, &bytes, live).await? {
-                Ok(entry) => Meaning::Acquired(Acquired::Value(entry, ticket)),
-                // Dead, bad or refused: ask again, without it.
-                Err(refused) => {
-                    self.discard = refused;
+                Unpacked::Fresh(entry) => Meaning::Acquired(Acquired::Value(entry, ticket)),
+                // Stale, dead, bad or refused: ask again, without it.
+                Unpacked::Stale(entry) => {
+                    self.discard = outlived(&entry);
+                    Meaning::Again
+                }
+                Unpacked::Refused(discard) => {
+                    self.discard = discard;
                     Meaning::Again
                 }
             },
@@ -164,12 +172,19 @@ impl Question {
                 if self.followed.replace(version).is_none() {
                     shelf.observer.note(Decision::LeaseWait);
                 }
-                // Bad bytes are dropped once: what comes next is the leader's.
-                self.discard = Discard::Nothing;
+                // Bad bytes are dropped once: what comes next is the leader's. What is stale stays, and never counts.
+                if !matches!(self.discard, Discard::Outlived(_)) {
+                    self.discard = Discard::Nothing;
+                }
                 Meaning::Follow(waiting)
             }
         })
     }
+}
+
+/// How a question says that it knows the value and wants another one.
+pub(crate) fn outlived<V>(entry: &Entry<V>) -> Discard {
+    entry.check.map_or(Discard::Nothing, Discard::Outlived)
 }
 
 /// A question under way: dropped in the middle, the answer may be a lease that nobody would use.

@@ -22,10 +22,10 @@ pub(crate) use self::{
     circle::{Circles, number as load_number, waits_for},
     draft::Draft,
     flight::{Flight, Flights, Joinable, Permit, Role, Started},
-    lease::{Acquired, Meaning, acquire},
+    lease::{Acquired, Meaning, acquire, outlived},
     nested::note_read,
     places::Places,
-    run::{Grant, give_back, loader, run},
+    run::{Grant, Loader, give_back, loader, run},
     seek::{Seeker, Waiters, ask_many},
-    shelf::{Origin, Shelf},
+    shelf::{Origin, Shelf, Unpacked},
 };

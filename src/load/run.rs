@@ -194,7 +194,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             self.permit.unwatch();
         }
         let mut draft = Draft::new(loaded, &self.shelf.policy);
-        draft.inherit(inherited, self.took());
+        draft.inherit(inherited, self.took(), self.shelf.policy.stale_for() > 0);
         if !draft.pin(self.at.pin) {
             self.shelf.observer.note(Decision::OtherVersion);
         }
@@ -256,7 +256,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         let fill = Fill {
             generation,
             token: leased.token.unwrap_or(0),
-            deadline: sealed.deadline,
+            until: sealed.until,
             pointer_ttl: self.shelf.policy.pointer_ttl(),
             payload: sealed.bytes,
             store: version,

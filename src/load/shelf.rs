@@ -57,6 +57,19 @@ pub(crate) struct Sealed {
     pub(crate) body_len: usize,
     /// In Redis ms.
     pub(crate) deadline: u64,
+    /// When no stale window is left either, in Redis ms.
+    pub(crate) until: u64,
+    pub(crate) load_micros: u32,
+}
+
+/// What bytes of the current version are.
+pub(crate) enum Unpacked<V> {
+    /// To be served.
+    Fresh(Arc<Entry<V>>),
+    /// Past its TTL, inside a stale window.
+    Stale(Arc<Entry<V>>),
+    /// Nothing: this does not count of what is there.
+    Refused(Discard),
 }
 
 /// Under what a value is stored: its generation, the start of its load, and where that stood in the tag feed.
@@ -78,7 +91,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         Address::new(&self.name, key, self.schema, self.buckets)
     }
 
-    /// The value of a snapshot, if it is the current one; `Err` with what does not count of the bytes that are there.
+    /// The value of a snapshot, if it is the current one.
     ///
     /// `live`: the tag feed is, so that this node's table can judge the tags.
     pub(crate) async fn accept(
@@ -86,9 +99,9 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         at: &Address,
         snapshot: &Snapshot,
         live: bool,
-    ) -> Result<Result<Arc<Entry<V>>, Discard>, RemoteError> {
+    ) -> Result<Unpacked<V>, RemoteError> {
         let (Some(current), Some(bytes)) = (snapshot.generation(), &snapshot.value) else {
-            return Ok(Err(Discard::Nothing));
+            return Ok(Unpacked::Refused(Discard::Nothing));
         };
         self.note_size(bytes.len());
         // The version first: an old value that also is of another format is nobody's fault.
@@ -96,27 +109,32 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             Some(found) if found == (current.epoch.0, current.version.0) => {
                 self.unpack(at, bytes, live).await
             }
-            Some(_) => Ok(Err(Discard::Nothing)),
-            None => Ok(Err(self.bad(at, "not_ours", bytes))),
+            Some(_) => Ok(Unpacked::Refused(Discard::Nothing)),
+            None => Ok(Unpacked::Refused(self.bad(at, "not_ours", bytes))),
         }
     }
 
-    /// The value in these bytes, which are of the current version; `Err` if they do not count.
+    /// The value in these bytes, which are of the current version.
     pub(crate) async fn unpack(
         &self,
         at: &Address,
         bytes: &[u8],
         live: bool,
-    ) -> Result<Result<Arc<Entry<V>>, Discard>, RemoteError> {
+    ) -> Result<Unpacked<V>, RemoteError> {
         let entry = match self.open(at, bytes) {
             Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(Err(refused(bytes))),
-            Err(reason) => return Ok(Err(self.bad(at, reason, bytes))),
+            Ok(None) => return Ok(Unpacked::Refused(refused(bytes))),
+            Err(reason) => return Ok(Unpacked::Refused(self.bad(at, reason, bytes))),
         };
         if !self.is_current(&entry, live).await? {
-            return Ok(Err(refused(bytes)));
+            return Ok(Unpacked::Refused(refused(bytes)));
         }
-        Ok(Ok(Arc::new(entry)))
+        let entry = Arc::new(entry);
+        Ok(if entry.lifetime.is_over(self.now()) {
+            Unpacked::Stale(entry)
+        } else {
+            Unpacked::Fresh(entry)
+        })
     }
 
     /// `None`: the value is dead already. `Err` says what is wrong with the bytes.
@@ -134,7 +152,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         let Some(lifetime) = self.lifetime(header.birth, header.deadline) else {
             return Ok(None);
         };
-        if lifetime.is_over(self.now()) {
+        if self.is_dead(lifetime, header.absent, self.now()) {
             return Ok(None);
         }
         let value = if header.absent {
@@ -160,7 +178,11 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         entry.content_id = Some(opened.content_id);
         entry.visibility = header.visibility;
         entry.weight = weight;
-        Ok(Some(entry.labelled(labels)))
+        entry.check = codec::check_of(bytes);
+        let early = self.policy.earliest_refresh(header.load_micros);
+        Ok(Some(
+            entry.labelled(labels).loaded_in(header.load_micros, early),
+        ))
     }
 
     /// Encodes what was loaded.
@@ -200,7 +222,25 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             content_id: sealed.content_id,
             body_len: sealed.body_len,
             deadline,
+            until: deadline + self.stale_for(draft.value.is_none()),
+            load_micros: origin.load_micros,
         })
+    }
+
+    /// How long past its TTL a value is kept, in ms. What was created is to be found, so an absence is not.
+    fn stale_for(&self, absent: bool) -> u64 {
+        if absent { 0 } else { self.policy.stale_for() }
+    }
+
+    /// Whether no stale window is left either.
+    fn is_dead(&self, lifetime: Lifetime, absent: bool, now: u64) -> bool {
+        now >= lifetime.deadline + self.stale_for(absent)
+    }
+
+    /// Whether the entry is past its TTL and may still stand in for a load, for as long as `window` ms after it.
+    pub(crate) fn is_stale_within(&self, entry: &Entry<V>, window: u64, now: u64) -> bool {
+        let over = now.checked_sub(entry.lifetime.deadline);
+        entry.value.is_some() && over.is_some_and(|over| over < window)
     }
 
     /// Whether no tag of the entry was bumped since its load, as far as this node knows.
@@ -312,7 +352,9 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         let bytes = sealed.body_len;
         let mut entry = self.entry(at, draft, Some(generation), lifetime, place, bytes);
         entry.content_id = Some(sealed.content_id);
-        Arc::new(entry)
+        entry.check = codec::check_of(&sealed.bytes);
+        let early = self.policy.earliest_refresh(sealed.load_micros);
+        Arc::new(entry.loaded_in(sealed.load_micros, early))
     }
 
     /// An entry for what stays in this process.

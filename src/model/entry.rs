@@ -42,6 +42,16 @@ pub(crate) struct Entry<V> {
     /// `None`: the loader found no such value, and that is remembered.
     pub(crate) value: Option<V>,
     place: Place,
+    /// Until when the last proof speaks for it, also past its TTL.
+    proven_until: AtomicU64,
+    /// From here on a read may ask for a load although it is served: the end of its life, or a little before.
+    late_from: u64,
+    /// Until when nobody asks for a load in its place: one has failed.
+    paused_until: AtomicU64,
+    /// How long its load took, in µs.
+    pub(crate) load_micros: u32,
+    /// What its payload in Redis is known by, if there is one.
+    pub(crate) check: Option<[u8; 8]>,
     /// Up to where in the tag feed none of its tags is known to be bumped; at least the place's.
     judged_until: AtomicU64,
     names: Option<Box<Names>>,
@@ -78,6 +88,11 @@ impl<V> Entry<V> {
             lifetime,
             value,
             place,
+            proven_until: AtomicU64::new(0),
+            late_from: lifetime.deadline,
+            paused_until: AtomicU64::new(0),
+            load_micros: 0,
+            check: None,
             judged_until: AtomicU64::new(place.position.map_or(0, |position| position.n)),
             names: None,
             visibility: Visibility::Public,
@@ -110,13 +125,41 @@ impl<V> Entry<V> {
 
     /// Marks the entry as proven: servable until `fresh_until`, as long as its bucket sees no gap after `gap`.
     pub(crate) fn prove(&self, fresh_until: u64, gap: u32) {
+        self.proven_until.store(fresh_until, Ordering::Relaxed);
         self.fresh_until
-            .store(fresh_until.min(self.lifetime.deadline), Ordering::Relaxed);
+            .store(fresh_until.min(self.late_from), Ordering::Relaxed);
         // The gap is what readers check last: they must not see it without the time that belongs to it.
         self.gap.store(gap, Ordering::Release);
     }
 
-    /// Whether the local TTL still runs.
+    /// The same entry, whose load took so long, and for which a read may ask for another one so long before the end of its life.
+    pub(crate) fn loaded_in(mut self, micros: u32, early: u64) -> Self {
+        let life = self.lifetime.deadline.saturating_sub(self.lifetime.born);
+        self.load_micros = micros;
+        self.late_from = self.lifetime.deadline - early.min(life / 2);
+        self
+    }
+
+    /// Whether it may be served within its TTL, fresh or late.
+    pub(crate) fn is_alive(&self, now: u64) -> bool {
+        self.is_fresh(now) || (!self.lifetime.is_over(now) && self.is_proven(now))
+    }
+
+    /// Whether the last proof still speaks for it, also past its TTL.
+    pub(crate) fn is_proven(&self, now: u64) -> bool {
+        now < self.proven_until.load(Ordering::Relaxed)
+    }
+
+    /// A load in its place has failed: nobody asks for another one until then.
+    pub(crate) fn pause(&self, until: u64) {
+        self.paused_until.fetch_max(until, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_paused(&self, now: u64) -> bool {
+        now < self.paused_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether the local TTL still runs, and no read needs to think of a new load.
     pub(crate) fn is_fresh(&self, now: u64) -> bool {
         now < self.fresh_until.load(Ordering::Relaxed)
     }

@@ -37,6 +37,8 @@ pub struct Policy {
     jitter: f64,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
+    retry_after: Duration,
+    early_refresh: f64,
     pub(crate) local_capacity: u64,
     pub(crate) level: Level,
 }
@@ -53,6 +55,8 @@ impl Policy {
             jitter: 0.1,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            retry_after: Duration::from_secs(1),
+            early_refresh: 1.0,
             local_capacity: 64 << 20,
             level: Level::Eventual,
         }
@@ -98,21 +102,42 @@ impl Policy {
         self
     }
 
-    /// How long past its TTL a value may be served while it is loaded again.
+    /// How long past its TTL a value is served at once while one load of the fleet replaces it (RFC 5861, section 3).
     ///
-    /// Kept as data: reads do not use it yet, pointers already live that much longer. Default: zero.
+    /// Absences have no such window: what was created is found. Default: zero.
     #[must_use]
     pub const fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.stale_while_revalidate = window;
         self
     }
 
-    /// How long past its TTL a value may stand in for a failing loader.
+    /// How long past its TTL a value stands in for a loader that fails (RFC 5861, section 4).
     ///
-    /// Kept as data: reads do not use it yet, pointers already live that much longer. Default: zero.
+    /// Absences have no such window. Default: zero.
     #[must_use]
     pub const fn stale_if_error(mut self, window: Duration) -> Self {
         self.stale_if_error = window;
+        self
+    }
+
+    /// How long the store is left alone after a value has stood in for a failing loader: reads get that value at once. Also the
+    /// pause after a background load that failed.
+    ///
+    /// Default: 1 s.
+    #[must_use]
+    pub const fn retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = pause;
+        self
+    }
+
+    /// How early a value that is read often is loaded again before its TTL is over, as a multiple of what its load took;
+    /// each read draws at random whether it is the one (XFetch: Vattani, Chierichetti, Lowenstein, "Optimal
+    /// probabilistic cache stampede prevention", 2015). The read is answered at once with the value that is there. Zero: never.
+    ///
+    /// Default: 1.
+    #[must_use]
+    pub const fn early_refresh(mut self, times: f64) -> Self {
+        self.early_refresh = times;
         self
     }
 
@@ -143,6 +168,13 @@ impl Policy {
             Duration::ZERO,
         )?;
         check("stale_if_error", self.stale_if_error, Duration::ZERO)?;
+        check("retry_after", self.retry_after, Duration::ZERO)?;
+        if !(0.0..=100.0).contains(&self.early_refresh) {
+            return Err(Error::config(format!(
+                "the policy's early_refresh of {} is refused: it must be 0 to 100",
+                self.early_refresh
+            )));
+        }
         if !(0.0..=0.5).contains(&self.jitter) {
             return Err(Error::config(format!(
                 "the policy's jitter of {} is refused: it must be 0 to 0.5",
@@ -182,8 +214,37 @@ impl Policy {
 
     /// How long a pointer must outlive the start of a fill, in milliseconds: longer than anything it speaks for.
     pub(crate) fn pointer_ttl(&self) -> u64 {
-        let windows = millis(self.stale_while_revalidate).max(millis(self.stale_if_error));
-        millis(self.ttl) + windows + POINTER_SLACK
+        millis(self.ttl) + self.stale_for() + POINTER_SLACK
+    }
+
+    /// How long past its TTL a value is kept at all, in milliseconds.
+    pub(crate) fn stale_for(&self) -> u64 {
+        self.revalidate_for().max(millis(self.stale_if_error))
+    }
+
+    /// How long past its TTL a value is served while it is loaded again, in milliseconds.
+    pub(crate) fn revalidate_for(&self) -> u64 {
+        millis(self.stale_while_revalidate)
+    }
+
+    /// How long the store is left alone after it has failed, in milliseconds.
+    pub(crate) fn retry_after_millis(&self) -> u64 {
+        millis(self.retry_after)
+    }
+
+    /// The longest that a load of this many microseconds may begin before the end of a life, in milliseconds.
+    pub(crate) fn earliest_refresh(&self, load_micros: u32) -> u64 {
+        self.early(load_micros, LONGEST_DRAW)
+    }
+
+    /// How long before the end of a life this read would load again, in milliseconds; drawn anew for each read.
+    pub(crate) fn drawn_refresh(&self, load_micros: u32) -> u64 {
+        self.early(load_micros, -(1.0 - fastrand::f64()).ln())
+    }
+
+    fn early(&self, load_micros: u32, draw: f64) -> u64 {
+        let millis = f64::from(load_micros) / 1000.0 * self.early_refresh * draw.min(LONGEST_DRAW);
+        millis as u64
     }
 
     fn absent_ttl_or_default(&self) -> Duration {
@@ -215,6 +276,8 @@ const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
 const DEFAULT_LOCAL_TTL: Duration = Duration::from_secs(30);
 const DEFAULT_ABSENT_TTL: Duration = Duration::from_secs(10);
 const POINTER_SLACK: u64 = 60_000;
+/// One read in about 22,000 would draw a longer time.
+const LONGEST_DRAW: f64 = 10.0;
 
 #[cfg(test)]
 mod tests {

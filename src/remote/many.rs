@@ -409,7 +409,7 @@ mod tests {
                 version: Version(1),
             },
             token: 0,
-            deadline: 0,
+            until: 0,
             pointer_ttl: 0,
             payload: vec![0; bytes],
             store: None,

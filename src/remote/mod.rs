@@ -85,6 +85,8 @@ pub(crate) enum Discard {
     Refused([u8; 8]),
     /// Whatever is there: it does not even have a check.
     Anything,
+    /// The very payload with this check is past its TTL: it stays until a load replaces it.
+    Outlived([u8; 8]),
 }
 
 /// The answer to [`Open`]: with the head and the Redis time, in ms, at which it was given.
@@ -111,8 +113,8 @@ pub(crate) enum Turn {
 pub(crate) struct Fill {
     pub(crate) generation: Generation,
     pub(crate) token: u64,
-    /// In Redis ms.
-    pub(crate) deadline: u64,
+    /// When the value is dead, its stale windows included, in Redis ms.
+    pub(crate) until: u64,
     pub(crate) pointer_ttl: u64,
     pub(crate) payload: Vec<u8>,
     /// The version of the store that the load has read, if it said so.

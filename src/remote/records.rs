@@ -125,7 +125,9 @@ impl Records {
         discard: Discard,
         now: Now,
     ) -> Turn {
-        if self.is_refused(&keys.value, discard) {
+        if self.is_outlived(&keys.value, discard) {
+            // It stays until the load replaces it: others may be served by it meanwhile.
+        } else if self.is_refused(&keys.value, discard) {
             self.remove_value(&keys.value);
         } else if let Some(value) = self.value(&keys.value, now)
             && crate::codec::generation(value) == Some((current.epoch.0, current.version.0))
@@ -156,13 +158,19 @@ impl Records {
 
     fn is_refused(&self, key: &[u8], discard: Discard) -> bool {
         match discard {
-            Discard::Nothing => false,
+            Discard::Nothing | Discard::Outlived(_) => false,
             Discard::Anything => true,
-            Discard::Refused(check) => {
-                let value = self.values.get(key).map(|value| &value.it[..]);
-                value.and_then(crate::codec::check_of) == Some(check)
-            }
+            Discard::Refused(check) => self.has_check(key, check),
         }
+    }
+
+    fn is_outlived(&self, key: &[u8], discard: Discard) -> bool {
+        matches!(discard, Discard::Outlived(check) if self.has_check(key, check))
+    }
+
+    fn has_check(&self, key: &[u8], check: [u8; 8]) -> bool {
+        let value = self.values.get(key).map(|value| &value.it[..]);
+        value.and_then(crate::codec::check_of) == Some(check)
     }
 
     /// Ends a lease; answers whether somebody waits for it.
@@ -205,7 +213,7 @@ impl Records {
         if filled.generation != current || filled.store.is_some() && filled.store < pointer.store {
             return Filled::Stale;
         }
-        if filled.deadline <= now.millis() {
+        if filled.until <= now.millis() {
             return Filled::Expired;
         }
         self.remove_value(&keys.value);
@@ -214,7 +222,7 @@ impl Records {
         self.values.insert(
             (*keys.value).into(),
             Timed {
-                until: filled.deadline,
+                until: filled.until,
                 it: filled.payload,
             },
         );
@@ -440,7 +448,7 @@ mod tests {
             let fill = super::super::Fill {
                 generation,
                 token: 1,
-                deadline: 9999,
+                until: 9999,
                 pointer_ttl: 1000,
                 payload,
                 store: None,

@@ -17,6 +17,7 @@ use crate::{
     model::{Address, Epoch, Event, Generation, Nonce, Stamp, StoreVersion, Version},
 };
 use redis::Value;
+use smallvec::SmallVec;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -310,7 +311,7 @@ pub(super) fn open_arguments(command: &mut redis::Cmd, open: &Open) {
         .arg(open.token)
         .arg(millis(open.lease))
         .arg(open.pointer_ttl)
-        .arg(discard(&open.discard))
+        .arg(&discard(open.discard)[..])
         .arg(open.until);
 }
 
@@ -320,7 +321,7 @@ pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill
         .arg(fill.generation.epoch.0)
         .arg(fill.generation.version.0)
         .arg(fill.token);
-    command.arg(fill.deadline).arg(fill.pointer_ttl);
+    command.arg(fill.until).arg(fill.pointer_ttl);
     entity(command, at);
     command.arg(&fill.payload).arg(store_version(fill.store));
 }
@@ -353,11 +354,12 @@ pub(super) fn filled(reply: &Value) -> Result<Filled, RemoteError> {
     }
 }
 
-fn discard(discard: &Discard) -> &[u8] {
+fn discard(discard: Discard) -> SmallVec<[u8; 9]> {
     match discard {
-        Discard::Nothing => b"",
-        Discard::Refused(check) => check,
-        Discard::Anything => b"*",
+        Discard::Nothing => SmallVec::new(),
+        Discard::Refused(check) => SmallVec::from_slice(&check),
+        Discard::Anything => SmallVec::from_slice(b"*"),
+        Discard::Outlived(check) => b"=".iter().chain(&check).copied().collect(),
     }
 }
 

@@ -23,6 +23,7 @@ mod reads;
 #[cfg(feature = "proof")]
 mod refusals;
 mod shutdowns;
+mod stale;
 mod switches;
 #[cfg(feature = "proof")]
 mod tags;

@@ -1,5 +1,5 @@
 -- FILL: the value that was loaded under a version. Refused unless that version is still the current one.
--- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] epoch, ARGV[4] version, ARGV[5] token, ARGV[6] deadline in Redis ms,
+-- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] epoch, ARGV[4] version, ARGV[5] token, ARGV[6] when it is dead, in Redis ms,
 -- ARGV[7] pointer ttl ms, ARGV[8] cache, ARGV[9] entity, ARGV[10] the value; empty: only release the lease.
 -- ARGV[11] version of the store that the load has read, '-' where unknown.
 local lease = stored_lease(KEYS[6])

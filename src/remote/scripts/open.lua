@@ -1,6 +1,6 @@
 -- OPEN: a reader missed. Answers the value if there is one after all, or makes the reader the one that loads, or a follower.
 -- KEYS[4] pointer, KEYS[5] value, KEYS[6] lease. ARGV[3] token, ARGV[4] lease ms, ARGV[5] pointer ttl ms, ARGV[6] the check of a value that
--- does not count, '*' for whatever is there, or empty, ARGV[7] until when the reader waits for the answer, in Redis ms.
+-- does not count, '*' for whatever is there, '=' and the check of a value that is past its TTL, or empty, ARGV[7] until when the reader waits for the answer, in Redis ms.
 local c = control()
 local p = stored_pointer(KEYS[4])
 local version = p and p.version
@@ -18,7 +18,10 @@ end
 -- The value again, in the same step as the lease: the leader before may just have filled it. What the reader refused
 -- is dropped, and nothing else: somebody may have filled a good one since.
 local value = redis.call('GET', KEYS[5])
-if value and (ARGV[6] == '*' or (ARGV[6] ~= '' and string.sub(value, 57, 64) == ARGV[6])) then
+local check = value and string.sub(value, 57, 64)
+if value and ARGV[6] == '=' .. check then
+  -- The reader has it. It stays until the load replaces it: others may be served by it meanwhile.
+elseif value and (ARGV[6] == '*' or (ARGV[6] ~= '' and ARGV[6] == check)) then
   redis.call('UNLINK', KEYS[5])
 elseif value and #value >= 64 and decimal(struct.unpack('>I8', value, 9)) == c.epoch and struct.unpack('>I8', value, 17) == version then
   return {'H', now_ms, control_text(c), decimal(version), value}

@@ -1,0 +1,234 @@
+//! Past the TTL: a value that is served while a load replaces it, and one that stands in for a load that failed.
+//!
+//! A stale value has passed its TTL and nothing else: it is of the current version, none of its tags was bumped, and
+//! its proof is asked for as for a fresh one. So a stale window never weakens what an invalidation promises.
+
+use super::core::{Asked, Core};
+use crate::{
+    cached::Found,
+    error::{BoxError, Error},
+    load::{Acquired, Grant, Loaded, Loader, Permit, Role, loader, outlived, run},
+    local::Ticket,
+    model::{Address, Entry, RenderedKey, millis},
+    observe::Decision,
+    outcome::Outcome,
+    tags::Standing,
+};
+use std::{future::Future, sync::Arc};
+
+impl<V: Send + Sync + 'static> Core<V> {
+    /// The local value past its TTL, if it may be served at once: while it is loaded again, or because that has just failed.
+    pub(super) fn stale_here(&self, key: &RenderedKey) -> Option<Found<V>> {
+        let policy = &self.shelf.policy;
+        if policy.stale_for() == 0 {
+            return None;
+        }
+        let entry = self.proven_stale(key, self.shelf.now())?;
+        self.serve_stale_of(key, entry)
+    }
+
+    /// The same where this node cannot prove what it holds, and Redis is asked for it. Nobody waits for a load meanwhile.
+    pub(super) async fn stale_there(&self, at: &Address) -> Option<Found<V>> {
+        let now = self.shelf.now();
+        let window = self.shelf.policy.stale_for();
+        let held = self.shelf.local.get(at.id.hash, at.key.bytes())?;
+        if !self.shelf.is_stale_within(&held, window, now) {
+            return None;
+        }
+        let ticket = self.believed(at)?;
+        let snapshot = self.shelf.remote.read(at, self.shelf.is_large()).await;
+        match self.accept(at, &snapshot.ok()?, ticket).await.ok()? {
+            Asked::Hit(found) => Some(found),
+            Asked::Stale(entry) => self.serve_stale(at, &entry),
+            Asked::Miss(_) => None,
+        }
+    }
+
+    /// Keeps what Redis holds past its TTL, and what is known of it here: that a load in its place has failed.
+    pub(super) fn keep_stale(
+        &self,
+        at: &Address,
+        entry: Arc<Entry<V>>,
+        ticket: Ticket,
+    ) -> Arc<Entry<V>> {
+        let now = self.shelf.now();
+        let held = self.shelf.local.get(at.id.hash, at.key.bytes());
+        if let Some(held) = held.filter(|held| held.check.is_some() && held.check == entry.check) {
+            self.shelf.renew(at.id, &held, ticket, now);
+            return held;
+        }
+        self.shelf.put(at.id, &entry, ticket, now);
+        entry
+    }
+
+    /// The same of a value that Redis has just answered.
+    pub(super) fn serve_stale(&self, at: &Address, entry: &Arc<Entry<V>>) -> Option<Found<V>> {
+        self.serve_stale_of(&at.key, Arc::clone(entry))
+    }
+
+    fn serve_stale_of(&self, key: &RenderedKey, entry: Arc<Entry<V>>) -> Option<Found<V>> {
+        let now = self.shelf.now();
+        let within = |window| self.shelf.is_stale_within(&entry, window, now);
+        let outcome = if within(self.shelf.policy.revalidate_for()) {
+            Outcome::Stale
+        } else if entry.is_paused(now) && within(self.error_window()) {
+            Outcome::StaleIfError
+        } else {
+            return None;
+        };
+        Some(self.answer(key, entry, now, outcome))
+    }
+
+    fn error_window(&self) -> u64 {
+        millis(self.shelf.policy.stale_if_error)
+    }
+
+    /// A local value past its TTL, proven as one that is not.
+    fn proven_stale(&self, key: &RenderedKey, now: u64) -> Option<Arc<Entry<V>>> {
+        let proof = self.engine.proofs.read(self.shelf.bucket(key));
+        let entry = self.shelf.local.get(key.hash(), key.bytes())?;
+        let window = self.shelf.policy.stale_for();
+        let proven = self.shelf.is_stale_within(&entry, window, now)
+            && entry.is_proven(now)
+            && self.hears_of_tags(now)
+            && self.shelf.standing(&entry) == Standing::Current
+            && entry.gap() == proof.gap
+            && proof.is_live(now);
+        proven.then_some(entry)
+    }
+
+    /// Whether this read is the one that asks for a load before the value's TTL is over.
+    pub(super) fn is_early(&self, found: &Found<V>) -> bool {
+        let entry = &found.entry;
+        let draw = self.shelf.policy.drawn_refresh(entry.load_micros);
+        found.outcome == Outcome::LocalHit
+            && !entry.is_fresh(found.read_at)
+            && entry.lifetime.remaining(found.read_at) <= draw
+    }
+
+    /// Loads a value in the background that was just served, unless that is done already or has just failed.
+    ///
+    /// The loader is made here, since it may borrow from the caller; it runs only if no other node has loaded meanwhile.
+    pub(super) fn refresh<F, Fut, R, E>(
+        self: &Arc<Self>,
+        at: &Address,
+        entry: &Arc<Entry<V>>,
+        load: F,
+    ) where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        if entry.is_paused(self.shelf.now()) || self.engine.journal().holds(at.id) {
+            return;
+        }
+        let Role::Lead(permit) = self.join(at, self.started(), 0) else {
+            return;
+        };
+        self.shelf.observer.note(Decision::Refresh);
+        match Error::catching(load) {
+            Ok(load) => {
+                let (core, entry) = (Arc::clone(self), Arc::clone(entry));
+                tokio::spawn(core.replace(at.clone(), permit, entry, loader(load)));
+            }
+            Err(error) => {
+                self.shelf.observer.note(Decision::LoadError);
+                self.pause(entry);
+                permit.complete(Err(error));
+            }
+        }
+    }
+
+    /// The load in the background: by this node if it gets the lease, else what the node that has it fills.
+    async fn replace(
+        self: Arc<Self>,
+        at: Address,
+        permit: Permit<V>,
+        entry: Arc<Entry<V>>,
+        loader: Loader<V>,
+    ) {
+        match self.acquire(&at, &permit, outlived(&entry)).await {
+            Ok(Acquired::Load(leased)) => {
+                let flight = Arc::clone(permit.flight());
+                let shelf = Arc::clone(&self.shelf);
+                run(shelf, at, permit, Grant::Leased(leased), loader).await;
+                if matches!(flight.answer().await, Some(Err(_)) | None) {
+                    self.pause(&entry);
+                }
+            }
+            Ok(Acquired::Value(entry, ticket)) => {
+                permit.complete(Ok(self.take_quietly(&at, entry, ticket)));
+            }
+            Ok(Acquired::Circular) => permit.complete(Err(self.circular(&at))),
+            // Whoever waits for this flight goes on by itself.
+            Err(error) => {
+                self.shelf.observer.note(Decision::RemoteError);
+                tracing::debug!(%error, "redis did not say who loads a stale value anew");
+            }
+        }
+    }
+
+    pub(super) fn pause(&self, entry: &Entry<V>) {
+        let pause = self.shelf.policy.retry_after_millis();
+        entry.pause(self.shelf.now() + pause);
+    }
+
+    /// The answer of a flight, for one of those who wait for it. Where the load has failed, the value from before may stand in.
+    pub(super) async fn settled(
+        &self,
+        at: &Address,
+        answer: Result<Found<V>, Error>,
+    ) -> Result<Found<V>, Error> {
+        let failed = answer.as_ref().is_err_and(Error::is_of_the_load);
+        if failed
+            && self.error_window() > 0
+            && let Some(found) = self.stand_in(at).await
+        {
+            return Ok(found);
+        }
+        self.shared(at, answer)
+    }
+
+    /// The value of before, proven like any other: nothing that was invalidated stands in.
+    async fn stand_in(&self, at: &Address) -> Option<Found<V>> {
+        if let Some(found) = self.local(&at.key) {
+            // Somebody has filled it meanwhile.
+            return Some(found);
+        }
+        if let Some(entry) = self.proven_stale(&at.key, self.shelf.now()) {
+            return self.stand(at, entry);
+        }
+        let ticket = self.believed(at)?;
+        let asked = match self.shelf.remote.read(at, self.shelf.is_large()).await {
+            Ok(snapshot) => self.accept(at, &snapshot, ticket).await,
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(Asked::Hit(found)) => Some(found),
+            Ok(Asked::Stale(entry)) => self.stand(at, entry),
+            Ok(Asked::Miss(_)) => None,
+            Err(_) => self.stand(at, self.unproven_stale(at)?),
+        }
+    }
+
+    /// The store is left alone for a while then.
+    fn stand(&self, at: &Address, entry: Arc<Entry<V>>) -> Option<Found<V>> {
+        let now = self.shelf.now();
+        let window = self.error_window();
+        if !self.shelf.is_stale_within(&entry, window, now) {
+            return None;
+        }
+        self.pause(&entry);
+        Some(self.answer(&at.key, entry, now, Outcome::StaleIfError))
+    }
+
+    /// Redis did not answer: what it proved last, within the local TTL.
+    fn unproven_stale(&self, at: &Address) -> Option<Arc<Entry<V>>> {
+        let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
+        let served = entry.is_proven(self.shelf.now())
+            && self.engine.proofs.agree()
+            && self.shelf.standing(&entry) != Standing::Refused;
+        served.then_some(entry)
+    }
+}
