@@ -58,13 +58,13 @@ impl<V> Cached<V> {
     /// How long the value could still be served when it was read. A copy in any further tier must not live longer.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        to_duration(self.entry().lifetime.remaining(self.0.read_at))
+        to_duration(self.entry().remaining(self.0.read_at))
     }
 
     /// Whether it was past its TTL when it was read, and served inside a stale window of the policy.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.entry().lifetime.is_over(self.0.read_at) && self.outcome().is_stale()
+        self.outcome().is_stale()
     }
 
     /// Where the answer came from.

@@ -5,7 +5,7 @@ use crate::{
     feed::{Audience, Follower, Heartbeat, Note, Proofs, Pruner, Ready},
     invalidate::{Journal, Receipt, Sender, resend},
     load::Circles,
-    model::{Clock, Head, ServerTime},
+    model::{Clock, Head, ServerTime, Strength},
     observe::Observer,
     remote::{Layout, Remote},
     tags::TagTable,
@@ -165,9 +165,13 @@ impl Engine {
     ///
     /// # Errors
     /// Only after a shutdown.
-    pub(crate) async fn invalidate_tags(&self, tags: &[u64]) -> Result<Receipt, Error> {
+    pub(crate) async fn invalidate_tags(
+        &self,
+        tags: &[u64],
+        strength: Strength,
+    ) -> Result<Receipt, Error> {
         let mut receipt = Receipt::default();
-        for sent in self.sender.invalidate_tags(tags).await? {
+        for sent in self.sender.invalidate_tags(tags, strength).await? {
             receipt.add(sent);
         }
         Ok(receipt)

@@ -5,7 +5,7 @@
 //! put presents it; both happen under the lock of the key's cell, as does the removal by an event, so that no order
 //! of the two leaves an old value behind. See `docs/coherence.md`.
 
-use crate::model::{EntityId, Entry, Generation, Place};
+use crate::model::{EntityId, Entry, Generation, Place, Strength};
 use moka::sync::Cache;
 use std::{
     hash::{BuildHasherDefault, Hasher},
@@ -41,8 +41,8 @@ impl Ticket {
 /// What happened to a key, as far as this process knows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Touch {
-    /// It has this generation now.
-    Bumped(Generation),
+    /// It has this generation now. Softly: what is held is past its TTL.
+    Bumped(Generation, Strength),
     /// It was invalidated, and nobody knows the version yet.
     Unknown,
 }
@@ -121,10 +121,22 @@ impl<V: Send + Sync + 'static> Local<V> {
     }
 
     /// Removes what an invalidation made old: everything under the hash but the very version that it gave.
-    pub(crate) fn touch(&self, id: EntityId, touch: Touch) {
+    pub(crate) fn touch(&self, id: EntityId, touch: Touch, now: u64) {
         let mut cell = self.cell(id);
         let keeps = cell.note(touch);
         let current = |entry: &Arc<Entry<V>>| keeps.is_some() && entry.generation == keeps;
+        if let Touch::Bumped(generation, Strength::Soft) = touch
+            && let Some(entry) = self.entries.get(&id.hash)
+            && let Some(held) = entry
+                .generation
+                .filter(|held| held.epoch == generation.epoch)
+        {
+            // One that is newer is not concerned.
+            if held.version < generation.version {
+                entry.expire(now);
+            }
+            return;
+        }
         if self
             .entries
             .get(&id.hash)
@@ -187,7 +199,7 @@ impl Cell {
                 self.blind += 1;
                 None
             }
-            Touch::Bumped(generation) => {
+            Touch::Bumped(generation, _) => {
                 let newer = |newest: &Generation| {
                     newest.epoch == generation.epoch && newest.version > generation.version
                 };
@@ -269,7 +281,7 @@ mod tests {
         let local = local();
         let ticket = local.ticket(ID, 0, PLACE);
 
-        local.touch(ID, Touch::Bumped(generation(2)));
+        local.touch(ID, Touch::Bumped(generation(2), Strength::Hard), 0);
 
         assert!(!local.put(ID, entry(1), ticket));
         assert!(local.get(1, b"k").is_none());
@@ -280,7 +292,7 @@ mod tests {
         let local = local();
         let ticket = local.ticket(ID, 0, PLACE);
 
-        local.touch(ID, Touch::Bumped(generation(2)));
+        local.touch(ID, Touch::Bumped(generation(2), Strength::Hard), 0);
 
         assert!(local.put(ID, entry(2), ticket));
     }
@@ -290,10 +302,10 @@ mod tests {
         let local = local();
         local.put(ID, entry(2), local.ticket(ID, 0, PLACE));
 
-        local.touch(ID, Touch::Bumped(generation(2)));
+        local.touch(ID, Touch::Bumped(generation(2), Strength::Hard), 0);
         assert!(local.get(1, b"k").is_some());
 
-        local.touch(ID, Touch::Bumped(generation(3)));
+        local.touch(ID, Touch::Bumped(generation(3), Strength::Hard), 0);
         assert!(local.get(1, b"k").is_none());
     }
 
@@ -301,9 +313,9 @@ mod tests {
     fn an_invalidation_without_a_version_refuses_whatever_was_read_before() {
         let local = local();
         let ticket = local.ticket(ID, 0, PLACE);
-        local.touch(ID, Touch::Bumped(generation(2)));
+        local.touch(ID, Touch::Bumped(generation(2), Strength::Hard), 0);
 
-        local.touch(ID, Touch::Unknown);
+        local.touch(ID, Touch::Unknown, 0);
 
         assert!(!local.put(ID, entry(2), ticket));
         assert!(!local.put(ID, entry(9), ticket));
@@ -315,10 +327,14 @@ mod tests {
         let ticket = local.ticket(ID, 0, PLACE);
         local.touch(
             ID,
-            Touch::Bumped(Generation {
-                epoch: Epoch(2),
-                version: Version(1),
-            }),
+            Touch::Bumped(
+                Generation {
+                    epoch: Epoch(2),
+                    version: Version(1),
+                },
+                Strength::Hard,
+            ),
+            0,
         );
 
         assert!(!local.put(ID, entry(5), ticket));
@@ -331,7 +347,7 @@ mod tests {
         local.put(ID, Arc::clone(&old), local.ticket(ID, 0, PLACE));
         let ticket = local.ticket(ID, 0, PLACE);
 
-        local.touch(ID, Touch::Bumped(generation(2)));
+        local.touch(ID, Touch::Bumped(generation(2), Strength::Hard), 0);
 
         assert!(!local.renew(ID, &old, 500, ticket));
         assert!(!old.is_fresh(1));

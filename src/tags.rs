@@ -7,7 +7,7 @@
 //! the table first and the generation afterwards; a reader loads the generation first and the table afterwards, and
 //! remembers what it loaded. In any other order an entry that a bump has just outdated could pass for checked.
 
-use crate::model::{Epoch, Place, Position, everything_tag};
+use crate::model::{Epoch, Place, Position, Strength, TagBump, everything_tag};
 use std::{
     collections::{HashMap, hash_map},
     sync::{
@@ -46,7 +46,7 @@ struct Known {
 
 #[derive(Clone, Copy, Debug)]
 struct Bump {
-    n: u64,
+    at: TagBump,
     /// The generation that it was noted at.
     noted: u64,
 }
@@ -58,6 +58,8 @@ pub(crate) enum Standing {
     Current,
     /// One was, or its epoch is over.
     Refused,
+    /// One was softly bumped, at this place.
+    Expired(u64),
     /// The entry is older than the table: Redis must be asked.
     Unknown,
 }
@@ -111,19 +113,18 @@ impl TagTable {
         if known.epoch != Some(position.epoch) {
             return Standing::Refused;
         }
-        if known.is_bumped(position.n, tags) {
-            Standing::Refused
-        } else if position.n < known.complete_from {
-            Standing::Unknown
-        } else {
-            Standing::Current
+        match known.bumped_after(position.n, tags) {
+            bump if bump.hard > position.n => Standing::Refused,
+            _ if position.n < known.complete_from => Standing::Unknown,
+            bump if bump.n > position.n => Standing::Expired(bump.n),
+            _ => Standing::Current,
         }
     }
 
     /// A tag was bumped, as the feed tells: everything before this event was applied.
-    pub(crate) fn applied(&self, epoch: Epoch, tag: u64, n: u64) {
+    pub(crate) fn applied(&self, epoch: Epoch, tag: u64, n: u64, strength: Strength) {
         self.change(|known, generation| {
-            known.note(epoch, tag, n, generation);
+            known.note(epoch, tag, TagBump::new(n, strength), generation);
             if known.epoch == Some(epoch) {
                 known.applied = known.applied.max(n);
             }
@@ -135,13 +136,13 @@ impl TagTable {
     ///
     /// `sent_at` is the generation from before it was sent: what was invalidated later still waits. In an epoch that the
     /// feed has not told of yet, or not any more, nothing counts until it does.
-    pub(crate) fn bumped(&self, epoch: Epoch, tag: u64, n: u64, sent_at: u64) {
+    pub(crate) fn bumped(&self, epoch: Epoch, tag: u64, bump: TagBump, sent_at: u64) {
         self.change(|known, generation| {
-            known.own = Some(Position { epoch, n });
+            known.own = Some(Position { epoch, n: bump.n });
             if known.epoch != Some(epoch) {
                 known.begin(None, generation);
             }
-            known.note(epoch, tag, n, generation);
+            known.note(epoch, tag, bump, generation);
             if tag == everything_tag() {
                 // Some of them may have been swallowed by it.
                 known.pending.retain(|_, noted| *noted > sent_at);
@@ -170,13 +171,13 @@ impl TagTable {
     }
 
     /// All bumps after `floor` that Redis knows, read in this epoch.
-    pub(crate) fn complete(&self, epoch: Epoch, floor: u64, bumps: &[(u64, u64)]) {
+    pub(crate) fn complete(&self, epoch: Epoch, floor: u64, bumps: &[(u64, TagBump)]) {
         self.change(|known, generation| {
             if known.epoch != Some(epoch) {
                 return;
             }
-            for (tag, n) in bumps {
-                known.note(epoch, *tag, *n, generation);
+            for (tag, bump) in bumps {
+                known.note(epoch, *tag, *bump, generation);
             }
             known.complete_from = known.complete_from.min(floor);
         });
@@ -184,7 +185,7 @@ impl TagTable {
 
     /// Forgets bumps before `before`: entries from before the last of them must ask.
     pub(crate) fn prune(&self, before: u64) {
-        let old = |bump: &Bump| bump.n < before;
+        let old = |bump: &Bump| bump.at.n < before;
         if !self.read().bumped.values().any(old) {
             return;
         }
@@ -193,7 +194,7 @@ impl TagTable {
                 .bumped
                 .values()
                 .filter(|bump| old(bump))
-                .map(|bump| bump.n)
+                .map(|bump| bump.at.n)
                 .max();
             known.bumped.retain(|_, bump| !old(bump));
             known.complete_from = known.complete_from.max(last.unwrap_or(0));
@@ -246,21 +247,22 @@ impl TagTable {
 }
 
 impl Known {
-    fn note(&mut self, epoch: Epoch, tag: u64, n: u64, generation: u64) {
+    fn note(&mut self, epoch: Epoch, tag: u64, at: TagBump, generation: u64) {
         if self.epoch != Some(epoch) {
             // Of another epoch nothing is noted, so what can only be judged by time is judged by this moment.
             self.begun = generation;
             return;
         }
-        let bump = self.bumped.entry(tag).or_insert(Bump { n: 0, noted: 0 });
-        if n > bump.n {
-            *bump = Bump {
-                n,
-                noted: generation,
-            };
+        let bump = self.bumped.entry(tag).or_insert(Bump {
+            at: TagBump::default(),
+            noted: 0,
+        });
+        if at.n > bump.at.n {
+            bump.noted = generation;
         }
+        bump.at = bump.at.with(at);
         let slot = &mut self.slots[slot(tag)];
-        *slot = (*slot).max(n);
+        *slot = (*slot).max(at.n);
     }
 
     fn told(&mut self, tag: u64, sent_at: u64) {
@@ -284,11 +286,17 @@ impl Known {
         self.complete_from = own.map_or(0, |own| own.n).max(self.applied);
     }
 
-    fn is_bumped(&self, after: u64, mut tags: impl Iterator<Item = u64>) -> bool {
-        tags.any(|tag| {
-            self.slots[slot(tag)] > after
-                && self.bumped.get(&tag).is_some_and(|bump| bump.n > after)
-        })
+    /// The newest bump and the newest hard one of these tags, as far as they lie behind `after`; else zero.
+    fn bumped_after(&self, after: u64, tags: impl Iterator<Item = u64>) -> TagBump {
+        let mut newest = TagBump::default();
+        for tag in tags {
+            if self.slots[slot(tag)] > after
+                && let Some(bump) = self.bumped.get(&tag)
+            {
+                newest = newest.with(bump.at);
+            }
+        }
+        newest
     }
 
     /// Refused unless this node has loaded the entry after it was told.

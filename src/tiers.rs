@@ -19,7 +19,7 @@ use crate::{
     invalidate::Receipt,
     load::Shelf,
     local::Local,
-    model::{CacheKey, CacheName, Policy, Tag, everything_tag},
+    model::{CacheKey, CacheName, Policy, Strength, Tag, everything_tag},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -102,8 +102,26 @@ impl Tiers {
         tags: impl IntoIterator<Item = T>,
     ) -> Result<Receipt, Error> {
         let hash = |tag: T| tag.into().hash();
-        self.invalidate_hashes(tags.into_iter().map(hash).collect())
-            .await
+        let tags = tags.into_iter().map(hash).collect();
+        self.invalidate_hashes(tags, Strength::Hard).await
+    }
+
+    /// Softly invalidates whatever carries one of these tags: it is past its TTL from here on, and served inside the stale
+    /// windows of its [`Policy`], counted from this moment, while it is loaded again. Without windows it is as if
+    /// [`invalidate_tags`](Self::invalidate_tags) had been called.
+    ///
+    /// # Errors
+    /// As for [`invalidate_tags`](Self::invalidate_tags).
+    ///
+    /// # Cancel safety
+    /// As for [`invalidate_tags`](Self::invalidate_tags).
+    pub async fn expire_tags<T: Into<Tag>>(
+        &self,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<Receipt, Error> {
+        let hash = |tag: T| tag.into().hash();
+        let tags = tags.into_iter().map(hash).collect();
+        self.invalidate_hashes(tags, Strength::Soft).await
     }
 
     /// Invalidates every value of every cache, on every node.
@@ -114,10 +132,15 @@ impl Tiers {
     /// # Cancel safety
     /// As for [`invalidate_tags`](Self::invalidate_tags).
     pub async fn clear(&self) -> Result<Receipt, Error> {
-        self.invalidate_hashes(vec![everything_tag()]).await
+        self.invalidate_hashes(vec![everything_tag()], Strength::Hard)
+            .await
     }
 
-    async fn invalidate_hashes(&self, mut tags: Vec<u64>) -> Result<Receipt, Error> {
+    async fn invalidate_hashes(
+        &self,
+        mut tags: Vec<u64>,
+        strength: Strength,
+    ) -> Result<Receipt, Error> {
         self.engine.check_open()?;
         tags.sort_unstable();
         tags.dedup();
@@ -125,9 +148,9 @@ impl Tiers {
             return Ok(Receipt::default());
         }
         let engine = Arc::clone(&self.engine);
-        finish(tokio::spawn(
-            async move { engine.invalidate_tags(&tags).await },
-        ))
+        finish(tokio::spawn(async move {
+            engine.invalidate_tags(&tags, strength).await
+        }))
         .await
     }
 

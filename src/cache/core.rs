@@ -189,7 +189,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             self.shelf.local.remove(at.id, entry);
             return false;
         }
-        !entry.lifetime.is_over(self.shelf.now())
+        !entry.is_over(self.shelf.now())
     }
 
     /// Answers with a local value that is proven, or that nobody could prove at present.
@@ -205,7 +205,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let hears = self.hears_of_tags(now);
         let standing = self.shelf.standing(&entry);
-        if standing == Standing::Refused {
+        // A tag may have been softly invalidated.
+        if standing == Standing::Refused || !entry.is_alive(now) {
             return None;
         }
         let told = hears && standing == Standing::Current;
@@ -286,7 +287,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             entity: EntityName::new(self.shelf.name.as_str(), key.as_str()),
             tags: entry.tags(),
             visibility: entry.visibility,
-            deadline: entry.lifetime.deadline,
+            deadline: entry.stale_from(),
             clock: &self.shelf.clock,
         });
         let at = || self.shelf.address(key.clone());

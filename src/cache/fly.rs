@@ -9,7 +9,7 @@ use crate::{
         Acquired, Flight, Grant, Joinable, Loaded, Permit, Role, Started, acquire, give_back,
         loader, outlived, run, waits_for,
     },
-    model::Address,
+    model::{Address, Entry},
     observe::Decision,
     remote::{Discard, RemoteError},
     tags::Standing,
@@ -130,10 +130,14 @@ impl<V: Send + Sync + 'static> Core<V> {
         let told_nothing = !flight.was_told_before(joined);
         match answer {
             Ok(_) if flight.may_be_outdated(joined) => false,
-            Ok(found) => told_nothing || self.shelf.standing(&found.entry) == Standing::Current,
+            Ok(found) => told_nothing || self.is_current(&found.entry),
             // An error is about this moment, not about data.
             Err(_) => true,
         }
+    }
+
+    fn is_current(&self, entry: &Entry<V>) -> bool {
+        self.shelf.standing(entry) == Standing::Current && !entry.is_expired()
     }
 
     async fn lead<F, Fut, R, E>(

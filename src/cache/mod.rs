@@ -27,7 +27,7 @@ use crate::{
     error::{BoxError, Error},
     invalidate::Receipt,
     load::{LoadContext, Loaded, Shelf},
-    model::{CacheKey, Policy, StoreVersion},
+    model::{CacheKey, Policy, StoreVersion, Strength},
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
 use tokio::task::{JoinError, JoinHandle};
@@ -244,7 +244,46 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         let at = self.core.shelf.address(self.core.render(key));
-        finish(tokio::spawn(Arc::clone(&self.core).invalidate(vec![at]))).await
+        let invalidate = Arc::clone(&self.core).invalidate(vec![at], Strength::Hard);
+        finish(tokio::spawn(invalidate)).await
+    }
+
+    /// Tells Redis and every node that the value of `key` is past its TTL: a soft invalidation. Call it where an old value is better
+    /// than a slow answer.
+    ///
+    /// It is served inside the stale windows of the [`Policy`], counted from this moment, while one load of the fleet
+    /// replaces it; then [`Cached::is_stale`] says so. Without windows, and where Redis does not know the key, it is as if
+    /// [`invalidate`](Self::invalidate) had been called.
+    ///
+    /// # Errors
+    /// As for [`invalidate`](Self::invalidate). While it is [pending](Receipt::is_pending), this node loads the key.
+    ///
+    /// # Cancel safety
+    /// As for [`invalidate`](Self::invalidate).
+    pub async fn expire<Q>(&self, key: &Q) -> Result<Receipt, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.expire_many([key]).await
+    }
+
+    /// [`expire`](Self::expire) for many keys, 64 in one round trip.
+    ///
+    /// # Errors
+    /// As for one key. The others are expired all the same.
+    ///
+    /// # Cancel safety
+    /// As for one key.
+    pub async fn expire_many<'q, Q>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+    ) -> Result<Receipt, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized + 'q,
+    {
+        self.end_many(keys, Strength::Soft).await
     }
 
     /// [`invalidate`](Self::invalidate) for many keys, 64 in one round trip.
@@ -262,12 +301,25 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         K: Borrow<Q>,
         Q: CacheKey + ?Sized + 'q,
     {
+        self.end_many(keys, Strength::Hard).await
+    }
+
+    async fn end_many<'q, Q>(
+        &self,
+        keys: impl IntoIterator<Item = &'q Q>,
+        strength: Strength,
+    ) -> Result<Receipt, Error>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized + 'q,
+    {
         self.core.engine.check_open()?;
         let at = keys
             .into_iter()
             .map(|key| self.core.shelf.address(self.core.render(key)))
             .collect();
-        finish(tokio::spawn(Arc::clone(&self.core).invalidate(at))).await
+        let invalidate = Arc::clone(&self.core).invalidate(at, strength);
+        finish(tokio::spawn(invalidate)).await
     }
 
     /// Tells Redis and every node of the new value of `key`: an invalidation that brings the value along.

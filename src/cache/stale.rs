@@ -103,7 +103,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         let draw = self.shelf.policy.drawn_refresh(entry.load_micros);
         found.outcome == Outcome::LocalHit
             && !entry.is_fresh(found.read_at)
-            && entry.lifetime.remaining(found.read_at) <= draw
+            && entry.remaining(found.read_at) <= draw
     }
 
     /// Loads a value in the background that was just served, unless that is done already or has just failed.

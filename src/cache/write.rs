@@ -7,18 +7,22 @@ use crate::{
     invalidate::{Receipt, Sent},
     load::{Draft, Loaded, Origin},
     local::{Ticket, Touch},
-    model::{Address, EntityId, Generation, StoreVersion, Version, millis},
+    model::{Address, EntityId, Generation, StoreVersion, Strength, Version, millis},
     observe::Decision,
-    remote::{Fill, Filled, Order},
+    remote::{Bump, Fill, Filled, Order},
 };
 use std::sync::{Arc, atomic::Ordering};
 
 impl<V: Send + Sync + 'static> Core<V> {
-    pub(super) async fn invalidate(self: Arc<Self>, at: Vec<Address>) -> Result<Receipt, Error> {
-        let ttl = self.shelf.policy.pointer_ttl();
+    pub(super) async fn invalidate(
+        self: Arc<Self>,
+        at: Vec<Address>,
+        strength: Strength,
+    ) -> Result<Receipt, Error> {
+        let bump = self.bump(strength, None);
         self.engine
             .sender
-            .invalidate_many(&at, ttl, |at, touch| self.touch_all(at.id, touch))
+            .invalidate_many(&at, bump, |at, touch| self.touch_all(at.id, touch))
             .await
     }
 
@@ -27,16 +31,26 @@ impl<V: Send + Sync + 'static> Core<V> {
         at: &Address,
         store: Option<StoreVersion>,
     ) -> Result<Sent, Error> {
-        let ttl = self.shelf.policy.pointer_ttl();
+        let bump = self.bump(Strength::Hard, store);
         self.engine
             .sender
-            .invalidate(at, ttl, store, |at, touch| self.touch_all(at.id, touch))
+            .invalidate(at, bump, |at, touch| self.touch_all(at.id, touch))
             .await
+    }
+
+    fn bump(&self, strength: Strength, store: Option<StoreVersion>) -> Bump {
+        Bump {
+            pointer_ttl: self.shelf.policy.pointer_ttl(),
+            strength,
+            store,
+        }
     }
 
     /// Everything that carries one of these tags is old: on this node at once.
     pub(super) async fn clear(self: Arc<Self>) -> Result<Receipt, Error> {
-        self.engine.invalidate_tags(&[self.shelf.name.tag]).await
+        self.engine
+            .invalidate_tags(&[self.shelf.name.tag], Strength::Hard)
+            .await
     }
 
     /// An invalidation that brings a value along; `store`: the newer of two versions wins, whatever their order.
@@ -123,16 +137,16 @@ impl<V: Send + Sync + 'static> Core<V> {
     /// Tells all caches of this name in this process, which may hold other types, and this one among them.
     fn touch_all(&self, id: EntityId, touch: Touch) {
         self.engine.audience.tell(id.cache, |listener| match touch {
-            Touch::Bumped(generation) => listener.bumped(id, generation),
+            Touch::Bumped(generation, strength) => listener.bumped(id, generation, strength),
             Touch::Unknown => listener.doubted(id),
         });
     }
 
     fn touch(&self, id: EntityId, touch: Touch) {
         self.engine.touched.fetch_add(1, Ordering::SeqCst);
-        self.shelf.local.touch(id, touch);
+        self.shelf.local.touch(id, touch, self.shelf.now());
         let generation = match touch {
-            Touch::Bumped(generation) => Some(generation),
+            Touch::Bumped(generation, _) => Some(generation),
             Touch::Unknown => None,
         };
         if self.engine.protections.stale_fill && self.flights.detach(id, generation) {
@@ -146,8 +160,8 @@ impl<V: Send + Sync + 'static> Listener for Core<V> {
         self.shelf.name.id
     }
 
-    fn bumped(&self, id: EntityId, generation: Generation) {
-        self.touch(id, Touch::Bumped(generation));
+    fn bumped(&self, id: EntityId, generation: Generation, strength: Strength) {
+        self.touch(id, Touch::Bumped(generation, strength));
     }
 
     fn doubted(&self, id: EntityId) {

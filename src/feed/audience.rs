@@ -1,6 +1,6 @@
 //! Who must hear of an invalidation in this process: the caches.
 
-use crate::model::{EntityId, Generation};
+use crate::model::{EntityId, Generation, Strength};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 /// A cache, as the feed sees it.
@@ -8,7 +8,7 @@ pub(crate) trait Listener: Send + Sync {
     /// The number by which events name it.
     fn cache(&self) -> u32;
     /// An entity of it has this generation now.
-    fn bumped(&self, id: EntityId, generation: Generation);
+    fn bumped(&self, id: EntityId, generation: Generation, strength: Strength);
     /// An entity of it was invalidated, and its generation is not known yet.
     fn doubted(&self, id: EntityId);
     /// Something about the bucket was lost: loads under way may be of old data.

@@ -99,12 +99,13 @@ pub(super) fn links(chain: &Chain, events: &[Event], head: &Head) -> Option<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Epoch, Nonce};
+    use crate::model::{Epoch, Nonce, Strength};
 
     fn event(n: u64) -> Event {
         let kind = EventKind::Invalidated {
             cache: 0,
             entity: n,
+            strength: Strength::Hard,
         };
         Event {
             epoch: Epoch(1),

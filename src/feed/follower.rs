@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     model::{
-        Clock, EntityId, Event, EventKind, Generation, Head, Position, Version, millis, nested_tag,
+        Clock, EntityId, Event, EventKind, Generation, Head, Position, Strength, TagBump, Version,
+        millis, nested_tag,
     },
     observe::{Decision, Observer},
     remote::{Agreement, Push, Remote},
@@ -247,7 +248,7 @@ impl Following {
     /// Without a place in the tag feed nothing could be stored, so it is begun by whoever misses it first.
     async fn begin_tags(&mut self) {
         let remote = &self.parts.remote;
-        let begun = match remote.bump_tags(&[]).await {
+        let begun = match remote.bump_tags(&[], Strength::Hard).await {
             Ok(_) => remote.all_tags().await,
             Err(error) => Err(error),
         };
@@ -305,7 +306,11 @@ impl Following {
 
     fn apply(&mut self, bucket: u16, event: &Event, how: Decision) {
         match event.kind {
-            EventKind::Invalidated { cache, entity } => {
+            EventKind::Invalidated {
+                cache,
+                entity,
+                strength,
+            } => {
                 let id = EntityId {
                     cache,
                     hash: entity,
@@ -317,11 +322,11 @@ impl Following {
                 };
                 self.parts
                     .audience
-                    .tell(cache, |listener| listener.bumped(id, generation));
+                    .tell(cache, |listener| listener.bumped(id, generation, strength));
                 self.parts.observer.note(how);
             }
-            EventKind::Tagged { tag } => {
-                self.parts.tags.applied(event.epoch, tag, event.n);
+            EventKind::Tagged { tag, strength } => {
+                self.parts.tags.applied(event.epoch, tag, event.n, strength);
                 self.parts.observer.note(Decision::TagEvent);
             }
             EventKind::Fence => {}
@@ -374,14 +379,14 @@ impl Following {
             return;
         }
         let sent_at = self.parts.tags.generation();
-        match self.parts.remote.bump_tags(&[nested_tag()]).await {
+        let (remote, tags) = (&self.parts.remote, [nested_tag()]);
+        match remote.bump_tags(&tags, Strength::Hard).await {
             Ok(stamps) => {
                 self.forgotten = false;
                 for stamp in stamps {
                     self.parts.observer.note(Decision::TagBump);
-                    self.parts
-                        .tags
-                        .bumped(stamp.epoch, nested_tag(), stamp.n, sent_at);
+                    let bump = TagBump::new(stamp.n, Strength::Hard);
+                    (self.parts.tags).bumped(stamp.epoch, nested_tag(), bump, sent_at);
                 }
             }
             Err(error) => {

@@ -5,7 +5,7 @@
 
 use crate::{
     error::Error,
-    model::{Address, EntityId, Stamp},
+    model::{Address, EntityId, Stamp, Strength},
 };
 use std::{
     collections::{HashMap, hash_map},
@@ -44,6 +44,8 @@ enum Name {
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) subject: Subject,
+    /// Hard if any of those that it stands for is.
+    pub(super) strength: Strength,
     /// Grows when the subject is invalidated again: the earlier sending does not speak for the later one.
     times: u64,
     /// Who waits to hear that Redis took it: those of the subject, and those that it swallowed.
@@ -89,16 +91,20 @@ impl Journal {
     ///
     /// # Errors
     /// When nobody sends any more.
-    pub(crate) fn add(&self, subject: Subject) -> Result<Taken, Error> {
+    pub(crate) fn add(&self, subject: Subject, strength: Strength) -> Result<Taken, Error> {
         let mut pending = self.lock();
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed());
         }
         let full = pending.len() >= self.capacity;
         let taken = match pending.entry(subject.name()) {
-            hash_map::Entry::Occupied(entry) => Taken::Waits(entry.into_mut().again()),
+            hash_map::Entry::Occupied(entry) => Taken::Waits(entry.into_mut().again(strength)),
             hash_map::Entry::Vacant(_) if full => Taken::Full,
-            hash_map::Entry::Vacant(entry) => Taken::Waits(entry.insert(subject.into()).again()),
+            hash_map::Entry::Vacant(entry) => Taken::Waits(
+                entry
+                    .insert(Pending::new(subject, strength))
+                    .again(strength),
+            ),
         };
         self.count.store(pending.len(), Ordering::SeqCst);
         self.changed.notify_one();
@@ -134,9 +140,9 @@ impl Journal {
         }
         let held = pending
             .entry(Name::Tag(tag))
-            .or_insert_with(|| Subject::Tag(tag).into());
+            .or_insert_with(|| Pending::new(Subject::Tag(tag), Strength::Hard));
         held.told.append(&mut told);
-        let awaited = held.again();
+        let awaited = held.again(Strength::Hard);
         self.count.store(pending.len(), Ordering::SeqCst);
         self.changed.notify_one();
         Ok(Swallowed { awaited, entities })
@@ -211,24 +217,24 @@ impl Journal {
 }
 
 impl Pending {
+    fn new(subject: Subject, strength: Strength) -> Self {
+        Self {
+            subject,
+            strength,
+            times: 0,
+            told: Vec::new(),
+        }
+    }
+
     /// It is invalidated once more.
-    fn again(&mut self) -> Awaited {
+    fn again(&mut self, strength: Strength) -> Awaited {
         self.times += 1;
+        self.strength = self.strength.with(strength);
         // Receipts that nobody keeps are most of them.
         self.told.retain(|told| told.receiver_count() > 0);
         let (told, awaited) = watch::channel(None);
         self.told.push(told);
         awaited
-    }
-}
-
-impl From<Subject> for Pending {
-    fn from(subject: Subject) -> Self {
-        Self {
-            subject,
-            times: 0,
-            told: Vec::new(),
-        }
     }
 }
 
@@ -263,7 +269,7 @@ mod tests {
     }
 
     fn add(journal: &Journal, subject: Subject) -> Awaited {
-        match journal.add(subject).unwrap() {
+        match journal.add(subject, Strength::Hard).unwrap() {
             Taken::Waits(awaited) => awaited,
             Taken::Full => panic!("the journal is full"),
         }
@@ -345,7 +351,10 @@ mod tests {
         add(&journal, entity(2));
         add(&journal, entity(2));
 
-        assert!(matches!(journal.add(entity(3)).unwrap(), Taken::Full));
+        assert!(matches!(
+            journal.add(entity(3), Strength::Hard).unwrap(),
+            Taken::Full
+        ));
         let cache = address(3).id.cache;
         let third = journal.swallow(Some(cache), 77).unwrap().awaited;
 
@@ -364,7 +373,10 @@ mod tests {
         let first = add(&journal, Subject::Tag(1));
         let second = add(&journal, entity(2));
 
-        assert!(matches!(journal.add(Subject::Tag(3)).unwrap(), Taken::Full));
+        assert!(matches!(
+            journal.add(Subject::Tag(3), Strength::Hard).unwrap(),
+            Taken::Full
+        ));
         let third = journal.swallow(None, 77).unwrap().awaited;
 
         assert_eq!(journal.len(), 1);
@@ -383,7 +395,11 @@ mod tests {
         journal.close();
 
         assert_eq!(journal.len(), 1);
-        assert!(journal.add(entity(2)).is_err_and(|error| error.is_closed()));
+        assert!(
+            journal
+                .add(entity(2), Strength::Hard)
+                .is_err_and(|error| error.is_closed())
+        );
         assert!(
             journal
                 .swallow(None, 2)

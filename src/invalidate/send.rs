@@ -8,7 +8,8 @@ use crate::{
     error::Error,
     local::Touch,
     model::{
-        Address, EntityId, Generation, Stamp, StoreVersion, Version, entity_tag, everything_tag,
+        Address, EntityId, Generation, Stamp, Strength, TagBump, Version, entity_tag,
+        everything_tag,
     },
     observe::{Decision, Observer},
     remote::{BUMPS, Bump, Bumped, Order, Remote, RemoteError},
@@ -50,19 +51,18 @@ impl Sender {
     pub(crate) async fn invalidate(
         &self,
         at: &Address,
-        pointer_ttl: u64,
-        store: Option<StoreVersion>,
+        bump: Bump,
         touch: impl Fn(&Address, Touch),
     ) -> Result<Sent, Error> {
         // An earlier one waits: this one must not overtake it and look acknowledged while that one is not.
         let waits = self.journal.holds(at.id) || self.journal.holds_tag(at.cache.tag);
         if waits {
-            return self.postpone(at, pointer_ttl, touch);
+            return self.postpone(at, bump, touch);
         }
-        let bump = Bump { pointer_ttl, store };
         let answer = self.remote.bump(at, bump).await;
-        let mut sent = vec![self.told(at, pointer_ttl, answer, touch)];
-        self.tell_dependents(slice::from_ref(&at), &mut sent).await;
+        let mut sent = vec![self.told(at, bump, answer, touch)];
+        self.tell_dependents(slice::from_ref(&at), &mut sent, bump.strength)
+            .await;
         self.count_bumps(&sent);
         // One entity, one answer.
         sent.pop()
@@ -76,12 +76,12 @@ impl Sender {
     pub(crate) async fn invalidate_many(
         &self,
         at: &[Address],
-        pointer_ttl: u64,
+        bump: Bump,
         touch: impl Fn(&Address, Touch),
     ) -> Result<Receipt, Error> {
         let (mut receipt, mut failed) = (Receipt::default(), None);
         for piece in at.chunks(BUMPS) {
-            for sent in self.invalidate_piece(piece, pointer_ttl, &touch).await {
+            for sent in self.invalidate_piece(piece, bump, &touch).await {
                 match sent {
                     Ok(sent) => receipt.add(sent),
                     Err(error) => failed = Some(error),
@@ -94,27 +94,23 @@ impl Sender {
     async fn invalidate_piece(
         &self,
         piece: &[Address],
-        pointer_ttl: u64,
+        bump: Bump,
         touch: impl Fn(&Address, Touch),
     ) -> Vec<Result<Sent, Error>> {
         if let [one] = piece {
-            return vec![self.invalidate(one, pointer_ttl, None, touch).await];
+            return vec![self.invalidate(one, bump, touch).await];
         }
         let waits =
             |at: &&Address| self.journal.holds(at.id) || self.journal.holds_tag(at.cache.tag);
         let (waiting, asked): (Vec<_>, Vec<_>) = piece.iter().partition(waits);
         let postponed = waiting
             .into_iter()
-            .map(|at| self.postpone(at, pointer_ttl, &touch));
+            .map(|at| self.postpone(at, bump, &touch));
         let mut all: Vec<_> = postponed.collect();
-        let bump = Bump {
-            pointer_ttl,
-            store: None,
-        };
         let answers = self.remote.bump_many(&asked, bump).await;
-        let told = |(at, answer): (&&Address, _)| self.told(at, pointer_ttl, answer, &touch);
+        let told = |(at, answer): (&&Address, _)| self.told(at, bump, answer, &touch);
         let mut sent: Vec<_> = asked.iter().zip(answers).map(told).collect();
-        self.tell_dependents(&asked, &mut sent).await;
+        self.tell_dependents(&asked, &mut sent, bump.strength).await;
         self.count_bumps(&sent);
         all.extend(sent.into_iter().map(|told| told.map(|told| told.sent)));
         all
@@ -124,7 +120,7 @@ impl Sender {
     fn told(
         &self,
         at: &Address,
-        pointer_ttl: u64,
+        bump: Bump,
         answer: Result<Bumped, RemoteError>,
         touch: impl Fn(&Address, Touch),
     ) -> Result<Told, Error> {
@@ -132,7 +128,7 @@ impl Sender {
             Ok(bumped) => bumped,
             Err(error) => {
                 self.failed(&error);
-                let sent = self.postpone(at, pointer_ttl, touch)?;
+                let sent = self.postpone(at, bump, touch)?;
                 return Ok(Told {
                     sent,
                     depended: false,
@@ -140,7 +136,8 @@ impl Sender {
             }
         };
         // Also where nothing was bumped: the later commit's event may still be on its way to this process.
-        touch(at, Touch::Bumped(generation_of(&bumped.stamp)));
+        let generation = generation_of(&bumped.stamp);
+        touch(at, Touch::Bumped(generation, bump.strength));
         Ok(Told {
             sent: Sent::Acknowledged(bumped.stamp, bumped.order),
             depended: bumped.depended,
@@ -148,7 +145,12 @@ impl Sender {
     }
 
     /// Whatever shows one of these entities is old, too: an invalidation is acknowledged when that is told as well.
-    async fn tell_dependents(&self, at: &[&Address], told: &mut [Result<Told, Error>]) {
+    async fn tell_dependents(
+        &self,
+        at: &[&Address],
+        told: &mut [Result<Told, Error>],
+        strength: Strength,
+    ) {
         let depended = |told: &Result<Told, Error>| told.as_ref().is_ok_and(|told| told.depended);
         let places: Vec<_> = (0..told.len())
             .filter(|place| depended(&told[*place]))
@@ -160,7 +162,7 @@ impl Sender {
             .iter()
             .map(|place| entity_tag_of(at[*place].id))
             .collect();
-        match self.invalidate_tags(&tags).await {
+        match self.invalidate_tags(&tags, strength).await {
             Ok(sent) => {
                 for (place, sent) in places.into_iter().zip(sent) {
                     if let (Ok(told), Sent::Pending(_)) = (&mut told[place], &sent) {
@@ -189,10 +191,14 @@ impl Sender {
     ///
     /// # Errors
     /// Only after a shutdown.
-    pub(crate) async fn invalidate_tags(&self, tags: &[u64]) -> Result<Vec<Sent>, Error> {
+    pub(crate) async fn invalidate_tags(
+        &self,
+        tags: &[u64],
+        strength: Strength,
+    ) -> Result<Vec<Sent>, Error> {
         let mut sent = Vec::with_capacity(tags.len());
         for some in tags.chunks(TAGS_AT_ONCE) {
-            self.invalidate_some(some, &mut sent).await?;
+            self.invalidate_some(some, strength, &mut sent).await?;
         }
         let acknowledged = sent.iter().rev().find_map(|sent| match sent {
             Sent::Acknowledged(stamp, _) => Some(*stamp),
@@ -207,13 +213,18 @@ impl Sender {
         Ok(sent)
     }
 
-    async fn invalidate_some(&self, tags: &[u64], sent: &mut Vec<Sent>) -> Result<(), Error> {
+    async fn invalidate_some(
+        &self,
+        tags: &[u64],
+        strength: Strength,
+        sent: &mut Vec<Sent>,
+    ) -> Result<(), Error> {
         let sent_at = self.tags.generation();
         let waits = tags.iter().any(|tag| self.journal.holds_tag(*tag));
         let bumped = if waits {
             None
         } else {
-            match self.remote.bump_tags(tags).await {
+            match self.remote.bump_tags(tags, strength).await {
                 Ok(stamps) => Some(stamps),
                 Err(error) => {
                     self.failed(&error);
@@ -223,13 +234,14 @@ impl Sender {
         };
         let Some(stamps) = bumped else {
             for tag in tags {
-                sent.push(Sent::Pending(self.postpone_tag(*tag)?));
+                sent.push(Sent::Pending(self.postpone_tag(*tag, strength)?));
             }
             return Ok(());
         };
         for (tag, stamp) in tags.iter().zip(stamps) {
             self.observer.note(Decision::TagBump);
-            self.tags.bumped(stamp.epoch, *tag, stamp.n, sent_at);
+            let bump = TagBump::new(stamp.n, strength);
+            self.tags.bumped(stamp.epoch, *tag, bump, sent_at);
             sent.push(Sent::Acknowledged(stamp, Order::Unknown));
         }
         Ok(())
@@ -239,24 +251,24 @@ impl Sender {
     fn postpone(
         &self,
         at: &Address,
-        pointer_ttl: u64,
+        bump: Bump,
         touch: impl Fn(&Address, Touch),
     ) -> Result<Sent, Error> {
-        let awaited = self.take_over(at, pointer_ttl);
+        let awaited = self.take_over(at, bump);
         touch(at, Touch::Unknown);
         self.observer.note(Decision::PendingBump);
         Ok(Sent::Pending(awaited?))
     }
 
-    fn take_over(&self, at: &Address, pointer_ttl: u64) -> Result<Awaited, Error> {
+    fn take_over(&self, at: &Address, bump: Bump) -> Result<Awaited, Error> {
         if !self.journal.holds_tag(at.cache.tag) {
             // What shows the entity is old, too. Before the journal, which says when that is over.
             self.tags.pend(entity_tag_of(at.id));
             let subject = Subject::Entity {
                 at: at.clone(),
-                pointer_ttl,
+                pointer_ttl: bump.pointer_ttl,
             };
-            if let Taken::Waits(awaited) = self.journal.add(subject)? {
+            if let Taken::Waits(awaited) = self.journal.add(subject, bump.strength)? {
                 return Ok(awaited);
             }
             self.observer.note(Decision::Overflow);
@@ -274,10 +286,10 @@ impl Sender {
         Ok(swallowed.awaited)
     }
 
-    fn postpone_tag(&self, tag: u64) -> Result<Awaited, Error> {
+    fn postpone_tag(&self, tag: u64, strength: Strength) -> Result<Awaited, Error> {
         self.tags.pend(tag);
         self.observer.note(Decision::PendingBump);
-        if let Taken::Waits(awaited) = self.journal.add(Subject::Tag(tag))? {
+        if let Taken::Waits(awaited) = self.journal.add(Subject::Tag(tag), strength)? {
             return Ok(awaited);
         }
         self.observer.note(Decision::Overflow);
@@ -296,8 +308,10 @@ impl Sender {
     /// Sends one that waits; false if Redis did not take it.
     async fn send(&self, pending: &Pending) -> bool {
         let sent = match &pending.subject {
-            Subject::Entity { at, pointer_ttl } => self.send_entity(at, *pointer_ttl).await,
-            Subject::Tag(tag) => self.send_tag(*tag).await,
+            Subject::Entity { at, pointer_ttl } => {
+                self.send_entity(at, *pointer_ttl, pending.strength).await
+            }
+            Subject::Tag(tag) => self.send_tag(*tag, pending.strength).await,
         };
         match sent {
             Ok(stamp) => self.journal.sent(pending, stamp),
@@ -310,16 +324,22 @@ impl Sender {
     }
 
     /// The version of the store is not sent again: whose order it tells may be long over.
-    async fn send_entity(&self, at: &Address, pointer_ttl: u64) -> Result<Stamp, RemoteError> {
+    async fn send_entity(
+        &self,
+        at: &Address,
+        pointer_ttl: u64,
+        strength: Strength,
+    ) -> Result<Stamp, RemoteError> {
         let bump = Bump {
             pointer_ttl,
+            strength,
             store: None,
         };
         let sent_at = self.tags.generation();
         let bumped = self.remote.bump(at, bump).await?;
         let tag = entity_tag_of(at.id);
         if bumped.depended {
-            self.send_tag(tag).await?;
+            self.send_tag(tag, strength).await?;
         } else {
             self.tags.settled([tag].into_iter(), sent_at);
         }
@@ -327,14 +347,15 @@ impl Sender {
         Ok(bumped.stamp)
     }
 
-    async fn send_tag(&self, tag: u64) -> Result<Stamp, RemoteError> {
+    async fn send_tag(&self, tag: u64, strength: Strength) -> Result<Stamp, RemoteError> {
         let sent_at = self.tags.generation();
-        let stamps = self.remote.bump_tags(&[tag]).await?;
+        let stamps = self.remote.bump_tags(&[tag], strength).await?;
         let stamp = stamps
             .first()
             .ok_or(RemoteError::Nonsense("no stamp of a tag"))?;
         self.observer.note(Decision::TagBump);
-        self.tags.bumped(stamp.epoch, tag, stamp.n, sent_at);
+        let bump = TagBump::new(stamp.n, strength);
+        self.tags.bumped(stamp.epoch, tag, bump, sent_at);
         Ok(*stamp)
     }
 }

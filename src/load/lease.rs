@@ -4,11 +4,7 @@
 //! that finds another loading waits for the push that the value is there, looking again itself now and then; when
 //! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
 
-use super::{
-    circle::Waiting,
-    flight::Permit,
-    shelf::{Shelf, Unpacked},
-};
+use super::{circle::Waiting, flight::Permit, shelf::Shelf, unpack::Unpacked};
 use crate::{
     local::Ticket,
     model::{Address, Entry, Generation, Head, Version},
@@ -146,7 +142,7 @@ impl Question {
         };
         Ok(match opened.turn {
             Turn::Lead => leased(Some(self.token)),
-            Turn::Hit(bytes) => match shelf.unpack(at, &bytes, live).await? {
+            Turn::Hit(bytes) => match shelf.unpack(at, &bytes, None, live).await? {
                 Unpacked::Fresh(entry) => Meaning::Acquired(Acquired::Value(entry, ticket)),
                 // Stale, dead, bad or refused: ask again, without it.
                 Unpacked::Stale(entry) => {

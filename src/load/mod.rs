@@ -15,6 +15,7 @@ mod places;
 mod run;
 mod seek;
 mod shelf;
+mod unpack;
 
 pub use self::loaded::{LoadContext, Loaded};
 pub(crate) use self::{
@@ -27,5 +28,6 @@ pub(crate) use self::{
     places::Places,
     run::{Grant, Loader, give_back, loader, run},
     seek::{Seeker, Waiters, ask_many},
-    shelf::{Origin, Shelf, Unpacked},
+    shelf::{Origin, Shelf},
+    unpack::Unpacked,
 };

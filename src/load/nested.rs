@@ -104,7 +104,7 @@ impl Inherited {
         let entry = &found.entry;
         self.labels.tags.extend_from_slice(entry.tags());
         self.visibility = self.visibility.max(entry.visibility);
-        self.shorten(clock, entry.lifetime.deadline);
+        self.shorten(clock, entry.stale_from());
         // Other tiers have feeds of their own: what they hand on is a name and a life, and no more.
         if !Arc::ptr_eq(own, remote) {
             return;

@@ -5,11 +5,11 @@ use crate::{
     codec::{self, EncodeError, Limits, ValueCodec},
     local::{Local, Ticket},
     model::{
-        Address, CacheName, Clock, EntityId, Entry, Epoch, Generation, Labels, Lifetime, Place,
-        Policy, Position, RenderedKey, ServerTime, Version, millis,
+        Address, CacheName, Clock, EntityId, Entry, Generation, Labels, Lifetime, Place, Policy,
+        Position, RenderedKey, ServerTime, millis,
     },
     observe::{Decision, Observer},
-    remote::{Discard, LARGE, LARGE_FACTOR, Remote, RemoteError, Snapshot},
+    remote::{LARGE, LARGE_FACTOR, Remote, RemoteError},
     tags::{Standing, TagTable},
 };
 use std::sync::{
@@ -62,16 +62,6 @@ pub(crate) struct Sealed {
     pub(crate) load_micros: u32,
 }
 
-/// What bytes of the current version are.
-pub(crate) enum Unpacked<V> {
-    /// To be served.
-    Fresh(Arc<Entry<V>>),
-    /// Past its TTL, inside a stale window.
-    Stale(Arc<Entry<V>>),
-    /// Nothing: this does not count of what is there.
-    Refused(Discard),
-}
-
 /// Under what a value is stored: its generation, the start of its load, and where that stood in the tag feed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
@@ -89,100 +79,6 @@ impl<V: Send + Sync + 'static> Shelf<V> {
 
     pub(crate) fn address(&self, key: RenderedKey) -> Address {
         Address::new(&self.name, key, self.schema, self.buckets)
-    }
-
-    /// The value of a snapshot, if it is the current one.
-    ///
-    /// `live`: the tag feed is, so that this node's table can judge the tags.
-    pub(crate) async fn accept(
-        &self,
-        at: &Address,
-        snapshot: &Snapshot,
-        live: bool,
-    ) -> Result<Unpacked<V>, RemoteError> {
-        let (Some(current), Some(bytes)) = (snapshot.generation(), &snapshot.value) else {
-            return Ok(Unpacked::Refused(Discard::Nothing));
-        };
-        self.note_size(bytes.len());
-        // The version first: an old value that also is of another format is nobody's fault.
-        match codec::generation(bytes) {
-            Some(found) if found == (current.epoch.0, current.version.0) => {
-                self.unpack(at, bytes, live).await
-            }
-            Some(_) => Ok(Unpacked::Refused(Discard::Nothing)),
-            None => Ok(Unpacked::Refused(self.bad(at, "not_ours", bytes))),
-        }
-    }
-
-    /// The value in these bytes, which are of the current version.
-    pub(crate) async fn unpack(
-        &self,
-        at: &Address,
-        bytes: &[u8],
-        live: bool,
-    ) -> Result<Unpacked<V>, RemoteError> {
-        let entry = match self.open(at, bytes) {
-            Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(Unpacked::Refused(refused(bytes))),
-            Err(reason) => return Ok(Unpacked::Refused(self.bad(at, reason, bytes))),
-        };
-        if !self.is_current(&entry, live).await? {
-            return Ok(Unpacked::Refused(refused(bytes)));
-        }
-        let entry = Arc::new(entry);
-        Ok(if entry.lifetime.is_over(self.now()) {
-            Unpacked::Stale(entry)
-        } else {
-            Unpacked::Fresh(entry)
-        })
-    }
-
-    /// `None`: the value is dead already. `Err` says what is wrong with the bytes.
-    fn open(&self, at: &Address, bytes: &[u8]) -> Result<Option<Entry<V>>, &'static str> {
-        // Truncation is meant: the whole fingerprint stands in the key.
-        let expected = codec::Expected {
-            schema: self.schema as u32,
-            max_value_bytes: self.limits.max_value_bytes,
-        };
-        let opened = match codec::open(bytes, at.key.bytes(), expected) {
-            Ok(opened) => opened,
-            Err(error) => return Err(error.as_str()),
-        };
-        let header = &opened.header;
-        let Some(lifetime) = self.lifetime(header.birth, header.deadline) else {
-            return Ok(None);
-        };
-        if self.is_dead(lifetime, header.absent, self.now()) {
-            return Ok(None);
-        }
-        let value = if header.absent {
-            None
-        } else {
-            match self.codec.decode(header.codec, &opened.body) {
-                Ok(value) => Some(value),
-                Err(error) if error.is_other_codec() => return Err("other_codec"),
-                Err(_) => return Err("undecodable"),
-            }
-        };
-        let generation = Generation {
-            epoch: Epoch(header.epoch),
-            version: Version(header.version),
-        };
-        let place = Place {
-            position: Some(header.position),
-            generation: 0,
-        };
-        let labels = opened.labels;
-        let weight = weight(at, opened.body.len() + labels.weight());
-        let mut entry = Entry::new(at.key.bytes(), value, Some(generation), lifetime, place);
-        entry.content_id = Some(opened.content_id);
-        entry.visibility = header.visibility;
-        entry.weight = weight;
-        entry.check = codec::check_of(bytes);
-        let early = self.policy.earliest_refresh(header.load_micros);
-        Ok(Some(
-            entry.labelled(labels).loaded_in(header.load_micros, early),
-        ))
     }
 
     /// Encodes what was loaded.
@@ -228,18 +124,13 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     }
 
     /// How long past its TTL a value is kept, in ms. What was created is to be found, so an absence is not.
-    fn stale_for(&self, absent: bool) -> u64 {
+    pub(super) fn stale_for(&self, absent: bool) -> u64 {
         if absent { 0 } else { self.policy.stale_for() }
-    }
-
-    /// Whether no stale window is left either.
-    fn is_dead(&self, lifetime: Lifetime, absent: bool, now: u64) -> bool {
-        now >= lifetime.deadline + self.stale_for(absent)
     }
 
     /// Whether the entry is past its TTL and may still stand in for a load, for as long as `window` ms after it.
     pub(crate) fn is_stale_within(&self, entry: &Entry<V>, window: u64, now: u64) -> bool {
-        let over = now.checked_sub(entry.lifetime.deadline);
+        let over = now.checked_sub(entry.stale_from());
         entry.value.is_some() && over.is_some_and(|over| over < window)
     }
 
@@ -250,7 +141,11 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         if entry.checked() == generation {
             return Standing::Current;
         }
-        let standing = self.tags.check(entry.place(), self.hashes(entry));
+        let mut standing = self.tags.check(entry.place(), self.hashes(entry));
+        if let Standing::Expired(n) = standing {
+            self.expire(entry, n);
+            standing = Standing::Current;
+        }
         if standing == Standing::Current {
             entry.set_checked(generation);
         }
@@ -284,12 +179,23 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         let Some(head) = known.head else {
             return Ok(false);
         };
-        let bumped = known.bumps.iter().any(|(_, n)| *n > position.n);
+        let bumped = known.bumps.iter().any(|(_, bump)| bump.hard > position.n);
         let current = head.epoch == position.epoch && known.floor <= position.n && !bumped;
+        let soft = known.bumps.iter().map(|(_, bump)| bump.n).max();
+        if let Some(n) = soft.filter(|n| current && *n > position.n) {
+            self.expire(entry, n);
+        }
         if current {
             entry.judged_until(head.n);
         }
         Ok(current)
+    }
+
+    /// One of its tags was softly invalidated at this place of the feed, which is a time in µs or ahead of it.
+    fn expire(&self, entry: &Entry<V>, n: u64) {
+        let now = self.now();
+        let at = self.server_time.to_local(n / 1000).unwrap_or(now);
+        entry.expire(at.min(now));
     }
 
     /// By which the tag table knows the entry.
@@ -452,25 +358,14 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         }
     }
 
-    fn note_size(&self, bytes: usize) {
+    pub(super) fn note_size(&self, bytes: usize) {
         if bytes > LARGE && !self.is_large() {
             self.large.store(true, Ordering::Relaxed);
         }
     }
-
-    fn bad(&self, at: &Address, reason: &str, bytes: &[u8]) -> Discard {
-        self.observer.note(Decision::BadPayload);
-        tracing::debug!(entity = %at.name(), reason, "a payload was refused");
-        refused(bytes)
-    }
 }
 
-/// These very bytes, or whatever is there if they are not even whole.
-fn refused(bytes: &[u8]) -> Discard {
-    codec::check_of(bytes).map_or(Discard::Anything, Discard::Refused)
-}
-
-fn weight(at: &Address, body: usize) -> u32 {
+pub(super) fn weight(at: &Address, body: usize) -> u32 {
     u32::try_from(body + at.key.bytes().len() + OVERHEAD).unwrap_or(u32::MAX)
 }
 

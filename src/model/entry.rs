@@ -13,16 +13,6 @@ pub(crate) struct Lifetime {
     pub(crate) deadline: u64,
 }
 
-impl Lifetime {
-    pub(crate) fn is_over(&self, now: u64) -> bool {
-        now >= self.deadline
-    }
-
-    pub(crate) fn remaining(&self, now: u64) -> u64 {
-        self.deadline.saturating_sub(now)
-    }
-}
-
 /// A value or its absence, immutable but for the marks that tell when it was last proven.
 // What a hit reads comes first and is 48 bytes: with the counts of the `Arc` around it, one cache line.
 #[derive(Debug)]
@@ -46,6 +36,8 @@ pub(crate) struct Entry<V> {
     proven_until: AtomicU64,
     /// From here on a read may ask for a load although it is served: the end of its life, or a little before.
     late_from: u64,
+    /// When it was softly invalidated; the largest number if it was not.
+    expired_at: AtomicU64,
     /// Until when nobody asks for a load in its place: one has failed.
     paused_until: AtomicU64,
     /// How long its load took, in µs.
@@ -90,6 +82,7 @@ impl<V> Entry<V> {
             place,
             proven_until: AtomicU64::new(0),
             late_from: lifetime.deadline,
+            expired_at: AtomicU64::new(u64::MAX),
             paused_until: AtomicU64::new(0),
             load_micros: 0,
             check: None,
@@ -126,8 +119,9 @@ impl<V> Entry<V> {
     /// Marks the entry as proven: servable until `fresh_until`, as long as its bucket sees no gap after `gap`.
     pub(crate) fn prove(&self, fresh_until: u64, gap: u32) {
         self.proven_until.store(fresh_until, Ordering::Relaxed);
+        let late_from = self.late_from.min(self.expired_at.load(Ordering::Relaxed));
         self.fresh_until
-            .store(fresh_until.min(self.late_from), Ordering::Relaxed);
+            .store(fresh_until.min(late_from), Ordering::Relaxed);
         // The gap is what readers check last: they must not see it without the time that belongs to it.
         self.gap.store(gap, Ordering::Release);
     }
@@ -142,7 +136,34 @@ impl<V> Entry<V> {
 
     /// Whether it may be served within its TTL, fresh or late.
     pub(crate) fn is_alive(&self, now: u64) -> bool {
-        self.is_fresh(now) || (!self.lifetime.is_over(now) && self.is_proven(now))
+        self.is_fresh(now) || (!self.is_over(now) && self.is_proven(now))
+    }
+
+    /// From this moment on it is past its TTL: it was softly invalidated.
+    pub(crate) fn expire(&self, at: u64) {
+        let earliest = self.expired_at.fetch_min(at, Ordering::Relaxed).min(at);
+        self.fresh_until.fetch_min(earliest, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expired_at.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    /// The end of its TTL, or when it was softly invalidated before that.
+    pub(crate) fn stale_from(&self) -> u64 {
+        self.lifetime
+            .deadline
+            .min(self.expired_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether it is past its TTL.
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        now >= self.stale_from()
+    }
+
+    /// How long it may be served as fresh, in ms.
+    pub(crate) fn remaining(&self, now: u64) -> u64 {
+        self.stale_from().saturating_sub(now)
     }
 
     /// Whether the last proof still speaks for it, also past its TTL.

@@ -24,7 +24,7 @@ pub(crate) use self::{
     address::{Address, CacheName, EntityId, checked_name},
     clock::{millis, to_duration},
     entry::{Entry, Lifetime},
-    event::{Event, EventKind},
+    event::{Event, EventKind, Strength, TagBump},
     key::RenderedKey,
     labels::{Labels, Place, Position},
     server_time::ServerTime,

@@ -32,16 +32,18 @@ impl Records {
 mod tests {
     use super::super::{Bump, order::Done};
     use super::*;
-    use crate::model::{EventKind, Version};
+    use crate::model::{EventKind, Strength, Version};
 
     fn bump(records: &mut Records, now: Now) -> Done {
         let (head, fence) = records.control(now);
         let kind = EventKind::Invalidated {
             cache: 0,
             entity: 0,
+            strength: Strength::Hard,
         };
         let bump = Bump {
             pointer_ttl: 1000,
+            strength: Strength::Hard,
             store: None,
         };
         records.bump(b"p", (head, fence.is_some()), kind, bump, now)

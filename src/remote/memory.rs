@@ -8,7 +8,9 @@ use super::{
     Snapshot, TagsKnown, agreement,
     records::{Keys, Now, Records},
 };
-use crate::model::{Address, Clock, Event, EventKind, Generation, Stamp, SystemClock, millis};
+use crate::model::{
+    Address, Clock, Event, EventKind, Generation, Stamp, Strength, SystemClock, millis,
+};
 use std::{
     collections::HashMap,
     fmt,
@@ -236,6 +238,7 @@ impl Attached {
         let kind = EventKind::Invalidated {
             cache: at.id.cache,
             entity: at.id.hash,
+            strength: bump.strength,
         };
         let begun = (head, fence.is_some());
         let done = records.bump(&key, begun, kind, bump, now);
@@ -262,13 +265,17 @@ impl Attached {
         Ok(records.depend(&key, shown, pointer_ttl, now))
     }
 
-    pub(super) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
+    pub(super) async fn bump_tags(
+        &self,
+        tags: &[u64],
+        strength: Strength,
+    ) -> Result<Vec<Stamp>, RemoteError> {
         let bucket = self.layout.tag_bucket();
         let (mut records, now) = self.records(bucket)?;
         let (_, fence) = records.control(now);
         self.space.tell(&self.hub.faults, bucket, fence);
         let stamp = |tag: &u64| {
-            let event = records.bump_tag(*tag, now);
+            let event = records.bump_tag(*tag, strength, now);
             self.space.tell(&self.hub.faults, bucket, Some(event));
             Stamp {
                 bucket,

@@ -36,7 +36,7 @@ pub(crate) use self::{
 
 use crate::{
     error::Error,
-    model::{Address, Event, Generation, Head, Pointer, Stamp, StoreVersion},
+    model::{Address, Event, Generation, Head, Pointer, Stamp, StoreVersion, Strength, TagBump},
 };
 use std::{fmt, time::Duration};
 use tokio::sync::mpsc;
@@ -62,6 +62,15 @@ impl Snapshot {
             epoch: self.head?.epoch,
             version: self.pointer?.version,
         })
+    }
+
+    /// Since when a value of this generation is past its TTL although it may live on: when it was softly invalidated, in
+    /// Redis ms. `None`: it does not count, or is the current one.
+    pub(crate) fn expired_at(&self, found: Generation) -> Option<u64> {
+        let (head, pointer) = (self.head?, self.pointer?);
+        let older = found.version < pointer.version && found.version >= pointer.floor;
+        // A version is the time of its bump, in µs, or later.
+        (found.epoch == head.epoch && older).then_some(pointer.version.0 / 1000)
     }
 }
 
@@ -125,6 +134,7 @@ pub(crate) struct Fill {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bump {
     pub(crate) pointer_ttl: u64,
+    pub(crate) strength: Strength,
     /// The version of the store that comes with it.
     pub(crate) store: Option<StoreVersion>,
 }
@@ -156,7 +166,7 @@ pub(crate) struct TagsKnown {
     /// Bumps from before it may be forgotten.
     pub(crate) floor: u64,
     /// Tag and position of those that were bumped.
-    pub(crate) bumps: Vec<(u64, u64)>,
+    pub(crate) bumps: Vec<(u64, TagBump)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,10 +309,14 @@ impl Remote {
     }
 
     /// Bumps each tag and tells every node; without any, begins the tag feed where there is none.
-    pub(crate) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
+    pub(crate) async fn bump_tags(
+        &self,
+        tags: &[u64],
+        strength: Strength,
+    ) -> Result<Vec<Stamp>, RemoteError> {
         match self {
-            Self::Redis(redis) => redis.bump_tags(tags).await,
-            Self::Memory(memory) => memory.bump_tags(tags).await,
+            Self::Redis(redis) => redis.bump_tags(tags, strength).await,
+            Self::Memory(memory) => memory.bump_tags(tags, strength).await,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     order::{Done, bare, learned, ordered},
     tag_records::TagRecords,
 };
-use crate::model::{Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Version};
+use crate::model::{Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Strength, Version};
 use std::collections::{HashMap, VecDeque};
 
 /// What Redis would hold for one bucket. Times are in Redis ms.
@@ -261,9 +261,12 @@ impl Records {
         let marked = if began { Pointer::DEPENDED } else { marked };
         let event = self.append(head, kind, before.map(|before| before.version), now);
         let version = Version(event.n);
+        // Missing means unknown: below a pointer that is made anew nothing may be served.
+        let soft = before.filter(|_| bump.strength == Strength::Soft);
         let pointer = Pointer {
             flags: flags | marked,
             store,
+            floor: soft.map_or(version, |before| before.floor),
             ..bare(version)
         };
         self.set_pointer(key, pointer, bump.pointer_ttl, now);
@@ -394,9 +397,11 @@ mod tests {
         let kind = EventKind::Invalidated {
             cache: 0,
             entity: 0,
+            strength: Strength::Hard,
         };
         let bump = Bump {
             pointer_ttl: 1000,
+            strength: Strength::Hard,
             store: store.map(StoreVersion::from),
         };
         records.bump(b"p", (head, fence.is_some()), kind, bump, now)

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Address, Epoch, Event, Generation, Nonce, Stamp, StoreVersion, Version},
+    model::{Address, Epoch, Event, Generation, Nonce, Stamp, StoreVersion, Strength, Version},
 };
 use redis::Value;
 use smallvec::SmallVec;
@@ -342,7 +342,16 @@ pub(super) fn bump_arguments(command: &mut redis::Cmd, at: &Address, bump: Bump)
     fresh(command);
     command.arg(bump.pointer_ttl);
     entity(command, at);
-    command.arg(store_version(bump.store));
+    command
+        .arg(store_version(bump.store))
+        .arg(letter(bump.strength));
+}
+
+pub(super) fn letter(strength: Strength) -> &'static str {
+    match strength {
+        Strength::Hard => "H",
+        Strength::Soft => "S",
+    }
 }
 
 pub(super) fn filled(reply: &Value) -> Result<Filled, RemoteError> {

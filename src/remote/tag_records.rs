@@ -1,23 +1,24 @@
 //! The tag table in memory, step for step as `scripts/tags_*.lua` have it.
 
 use super::{TagsKnown, records::Now, records::Records, tags::MANY};
-use crate::model::{Event, EventKind, Head};
+use crate::model::{Event, EventKind, Head, Strength, TagBump};
 use std::collections::HashMap;
 
 /// What Redis would hold in its tag table. A wipe takes it together with the control record.
 #[derive(Debug, Default)]
 pub(super) struct TagRecords {
-    bumps: HashMap<u64, u64>,
+    bumps: HashMap<u64, TagBump>,
     floor: u64,
     longest: u64,
 }
 
 impl Records {
     /// Gives a tag a position in the feed, and links the event.
-    pub(super) fn bump_tag(&mut self, tag: u64, now: Now) -> Event {
+    pub(super) fn bump_tag(&mut self, tag: u64, strength: Strength, now: Now) -> Event {
         let (head, _) = self.control(now);
-        let event = self.append(head, EventKind::Tagged { tag }, None, now);
-        self.tags.bumps.insert(tag, event.n);
+        let event = self.append(head, EventKind::Tagged { tag, strength }, None, now);
+        let bump = self.tags.bumps.entry(tag).or_default();
+        *bump = bump.with(TagBump::new(event.n, strength));
         event
     }
 
@@ -42,16 +43,22 @@ impl Records {
         if self.tags.bumps.len() > MANY {
             known.floor = head.n;
         } else {
-            known.bumps = self.tags.bumps.iter().map(|(tag, n)| (*tag, *n)).collect();
+            known.bumps = self
+                .tags
+                .bumps
+                .iter()
+                .map(|(tag, bump)| (*tag, *bump))
+                .collect();
         }
     }
 
     pub(super) fn prune_tags(&mut self, longest: u64, now: Now) {
         self.tags.longest = self.tags.longest.max(longest);
         let before = now.0.saturating_sub(self.tags.longest.saturating_mul(1000));
-        let old = self.tags.bumps.values().filter(|n| **n < before).max();
+        let all = self.tags.bumps.values().map(|bump| bump.n);
+        let old = all.filter(|n| *n < before).max();
         // The floor first: an entry from before a forgotten bump must not pass.
-        self.tags.floor = self.tags.floor.max(old.copied().unwrap_or(0));
-        self.tags.bumps.retain(|_, n| *n >= before);
+        self.tags.floor = self.tags.floor.max(old.unwrap_or(0));
+        self.tags.bumps.retain(|_, bump| bump.n >= before);
     }
 }

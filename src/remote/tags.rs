@@ -4,18 +4,23 @@ use super::{
     RemoteError, TagsKnown,
     connection::Class,
     layout::Name,
-    store::{RedisRemote, fresh, number, raw, row, text},
+    store::{RedisRemote, fresh, letter, number, raw, row, text},
     wire,
 };
-use crate::model::{Epoch, Nonce, Stamp};
+use crate::model::{Epoch, Nonce, Stamp, Strength};
 use redis::Value;
 
 impl RedisRemote {
-    pub(super) async fn bump_tags(&self, tags: &[u64]) -> Result<Vec<Stamp>, RemoteError> {
+    pub(super) async fn bump_tags(
+        &self,
+        tags: &[u64],
+        strength: Strength,
+    ) -> Result<Vec<Stamp>, RemoteError> {
         let bucket = self.layout.tag_bucket();
         let (script, keys) = (&self.scripts.tags_bump, self.tag_keys());
         let reply = self.run(Class::Small, script, &keys, |command| {
             fresh(command);
+            command.arg(letter(strength));
             for tag in tags {
                 command.arg(hex(*tag)).arg(Nonce::random().0);
             }
@@ -45,7 +50,7 @@ impl RedisRemote {
         }
         let bumps = tags.iter().zip(&positions);
         known.bumps = bumps
-            .filter_map(|(tag, position)| Some((*tag, number(position)?)))
+            .filter_map(|(tag, places)| Some((*tag, raw(places).and_then(wire::tag_bump)?)))
             .collect();
         Ok(known)
     }
@@ -54,8 +59,8 @@ impl RedisRemote {
         let (mut known, pairs) = self.read_tags(&[]).await?;
         for pair in pairs.chunks_exact(2) {
             let tag = text(&pair[0]).and_then(|tag| u64::from_str_radix(tag, 16).ok());
-            match (tag, number(&pair[1])) {
-                (Some(tag), Some(n)) => known.bumps.push((tag, n)),
+            match (tag, raw(&pair[1]).and_then(wire::tag_bump)) {
+                (Some(tag), Some(bump)) => known.bumps.push((tag, bump)),
                 _ => return Err(RemoteError::Nonsense("a record of the tag table")),
             }
         }

@@ -3,7 +3,9 @@
 //! Numbers are decimal and below 2^53, since Lua reads and writes them too (`scripts/`). What does not parse is
 //! treated as missing, and missing means unknown: never zero, never valid.
 
-use crate::model::{Epoch, Event, EventKind, Head, Nonce, Pointer, StoreVersion, Version};
+use crate::model::{
+    Epoch, Event, EventKind, Head, Nonce, Pointer, StoreVersion, Strength, TagBump, Version,
+};
 
 /// `1|epoch|owner|n|nonce|high|flags`. The owner is for the fence on promotion; `-` until somebody compares it. The flags are
 /// the scripts' own.
@@ -40,16 +42,23 @@ pub(super) enum Message {
     },
 }
 
-/// `1|kind|epoch|n|previous|nonce|cache|entity`; kinds are `I`nvalidated, `T`agged, `F`ence and `W`ake. A tag stands where the
-/// entity would.
+/// `1|kind|epoch|n|previous|nonce|cache|entity`; kinds are `I`nvalidated and `T`agged, in lower case where that was soft, `F`ence and `W`ake. A tag
+/// stands where the entity would.
 pub(super) fn message(text: &[u8]) -> Option<Message> {
     let [kind, epoch, n, previous, nonce, cache, entity] = fields(text)?;
     let cache = u32::try_from(hex(cache)?).ok()?;
     let entity = hex(entity)?;
     let kind = match kind {
         b"W" => return Some(Message::Wake { cache, entity }),
-        b"I" => EventKind::Invalidated { cache, entity },
-        b"T" => EventKind::Tagged { tag: entity },
+        b"I" | b"i" => EventKind::Invalidated {
+            cache,
+            entity,
+            strength: strength(kind),
+        },
+        b"T" | b"t" => EventKind::Tagged {
+            tag: entity,
+            strength: strength(kind),
+        },
         b"F" => EventKind::Fence,
         _ => return None,
     };
@@ -60,6 +69,23 @@ pub(super) fn message(text: &[u8]) -> Option<Message> {
         nonce: Nonce(number(nonce)?),
         kind,
     }))
+}
+
+fn strength(kind: &[u8]) -> Strength {
+    if kind.iter().all(u8::is_ascii_lowercase) {
+        Strength::Soft
+    } else {
+        Strength::Hard
+    }
+}
+
+/// `n|hard n` of the tag table.
+pub(super) fn tag_bump(text: &[u8]) -> Option<TagBump> {
+    let at = text.iter().position(|byte| *byte == b'|')?;
+    Some(TagBump {
+        n: number(&text[..at])?,
+        hard: number(&text[at + 1..])?,
+    })
 }
 
 /// The event of a log entry; a wake is never logged.
@@ -110,6 +136,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn soft_invalidations_are_told_in_lower_case() {
+        let read = event(b"1|i|7|12|3|4|1|2").unwrap();
+        let soft = Strength::Soft;
+        assert_eq!(
+            read.kind,
+            EventKind::Invalidated {
+                cache: 1,
+                entity: 2,
+                strength: soft
+            }
+        );
+        let read = event(b"1|t|7|12|3|4|0|aa").unwrap();
+        assert_eq!(
+            read.kind,
+            EventKind::Tagged {
+                tag: 170,
+                strength: soft
+            }
+        );
+        assert_eq!(tag_bump(b"12|7"), Some(TagBump { n: 12, hard: 7 }));
+        for bad in ["", "12", "12|", "|7", "12|7|3", "x|7"] {
+            assert_eq!(tag_bump(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn records_are_read_as_the_scripts_write_them() {
         let read = head(b"1|7|-|1790000000000001|42|1790000000000009|0").unwrap();
         assert_eq!(
@@ -136,13 +188,20 @@ mod tests {
             read.kind,
             EventKind::Invalidated {
                 cache: 255,
-                entity: 170
+                entity: 170,
+                strength: Strength::Hard
             }
         );
         let Some(Message::Event(read)) = message(b"1|T|7|12|3|4|0|00000000000000aa") else {
             panic!()
         };
-        assert_eq!(read.kind, EventKind::Tagged { tag: 170 });
+        assert_eq!(
+            read.kind,
+            EventKind::Tagged {
+                tag: 170,
+                strength: Strength::Hard
+            }
+        );
         assert_eq!(
             message(b"1|W|0|0|0|0|1|2"),
             Some(Message::Wake {

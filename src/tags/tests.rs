@@ -14,6 +14,10 @@ fn table() -> TagTable {
     table
 }
 
+fn hard(n: u64) -> TagBump {
+    TagBump::new(n, Strength::Hard)
+}
+
 fn at(n: u64) -> Place {
     Place {
         position: Some(Position { epoch: EPOCH, n }),
@@ -30,9 +34,9 @@ fn an_entry_is_refused_once_one_of_its_tags_was_bumped_after_its_place() {
     let table = table();
     assert_eq!(check(&table, at(10)), Standing::Current);
 
-    table.applied(EPOCH, 99, 20);
+    table.applied(EPOCH, 99, 20, Strength::Hard);
     assert_eq!(check(&table, at(10)), Standing::Current);
-    table.applied(EPOCH, TAG, 30);
+    table.applied(EPOCH, TAG, 30, Strength::Hard);
 
     assert_eq!(check(&table, at(29)), Standing::Refused);
     assert_eq!(check(&table, at(30)), Standing::Current);
@@ -42,7 +46,7 @@ fn an_entry_is_refused_once_one_of_its_tags_was_bumped_after_its_place() {
 fn a_tag_that_shares_a_slot_with_a_bumped_one_is_not_refused() {
     let table = table();
 
-    table.applied(EPOCH, TAG + SLOTS as u64, 30);
+    table.applied(EPOCH, TAG + SLOTS as u64, 30, Strength::Hard);
 
     assert_eq!(check(&table, at(10)), Standing::Current);
 }
@@ -52,7 +56,7 @@ fn an_entry_older_than_the_table_is_unknown_unless_it_is_refused() {
     let table = table();
 
     assert_eq!(check(&table, at(9)), Standing::Unknown);
-    table.applied(EPOCH, TAG, 30);
+    table.applied(EPOCH, TAG, 30, Strength::Hard);
     assert_eq!(check(&table, at(9)), Standing::Refused);
 }
 
@@ -79,7 +83,7 @@ fn a_gap_makes_older_entries_ask_and_what_redis_knows_makes_the_table_complete_a
     }));
     assert_eq!(check(&table, at(20)), Standing::Unknown);
 
-    table.complete(EPOCH, 5, &[(TAG, 30)]);
+    table.complete(EPOCH, 5, &[(TAG, hard(30))]);
 
     assert_eq!(check(&table, at(29)), Standing::Refused);
     assert_eq!(check(&table, at(31)), Standing::Current);
@@ -92,7 +96,7 @@ fn what_this_node_bumped_does_not_move_its_place_on() {
     // Other nodes' bumps of before may still be on their way: a load that begins now must not claim to know them.
     let table = table();
 
-    table.bumped(EPOCH, TAG, 30, 0);
+    table.bumped(EPOCH, TAG, hard(30), 0);
 
     assert_eq!(table.place().position.unwrap().n, 10);
     assert_eq!(check(&table, at(10)), Standing::Refused);
@@ -109,9 +113,9 @@ fn a_pending_tag_refuses_whatever_was_not_loaded_after_it() {
     assert_eq!(check(&table, before), Standing::Refused);
     assert_eq!(check(&table, at(10)), Standing::Refused);
     assert_eq!(check(&table, after), Standing::Current);
-    table.bumped(EPOCH, TAG, 20, 0);
+    table.bumped(EPOCH, TAG, hard(20), 0);
     assert_eq!(check(&table, before), Standing::Refused, "it still waits");
-    table.bumped(EPOCH, TAG, 30, table.generation());
+    table.bumped(EPOCH, TAG, hard(30), table.generation());
     assert_eq!(check(&table, after), Standing::Refused);
     assert_eq!(check(&table, at(30)), Standing::Current);
 }
@@ -130,9 +134,9 @@ fn a_tag_waits_no_longer_once_it_is_settled_or_everything_was_bumped() {
         (waiting(&table), check(&table, before)),
         (1, Standing::Refused)
     );
-    table.bumped(EPOCH, everything_tag(), 20, sent_at);
+    table.bumped(EPOCH, everything_tag(), hard(20), sent_at);
     assert_eq!(waiting(&table), 1, "it was invalidated after the sending");
-    table.bumped(EPOCH, everything_tag(), 30, table.generation());
+    table.bumped(EPOCH, everything_tag(), hard(30), table.generation());
 
     assert_eq!(
         (waiting(&table), check(&table, before)),
@@ -148,9 +152,9 @@ fn an_entry_without_a_place_is_refused_by_what_this_node_was_told_since() {
         ..table.place()
     };
     let first = alone();
-    table.applied(EPOCH, 99, 20);
+    table.applied(EPOCH, 99, 20, Strength::Hard);
     assert_eq!(check(&table, first), Standing::Current);
-    table.applied(EPOCH, TAG, 30);
+    table.applied(EPOCH, TAG, 30, Strength::Hard);
 
     assert_eq!(check(&table, first), Standing::Refused);
     let second = alone();
@@ -162,8 +166,8 @@ fn an_entry_without_a_place_is_refused_by_what_this_node_was_told_since() {
 #[test]
 fn pruned_bumps_are_forgotten_and_older_entries_ask() {
     let table = table();
-    table.applied(EPOCH, TAG, 30);
-    table.applied(EPOCH, 99, 40);
+    table.applied(EPOCH, TAG, 30, Strength::Hard);
+    table.applied(EPOCH, 99, 40, Strength::Hard);
 
     table.prune(40);
 
@@ -178,7 +182,7 @@ fn pruned_bumps_are_forgotten_and_older_entries_ask() {
 fn a_bump_in_an_epoch_that_the_feed_has_not_told_of_refuses_everything() {
     let table = table();
 
-    table.bumped(Epoch(8), TAG, 5, 0);
+    table.bumped(Epoch(8), TAG, hard(5), 0);
 
     assert_eq!(check(&table, at(10)), Standing::Refused);
     assert_eq!(table.epoch(), None);
@@ -192,7 +196,7 @@ fn a_bump_in_an_unknown_epoch_refuses_what_was_loaded_without_a_feed() {
     let alone = table.place();
     assert_eq!(check(&table, alone), Standing::Current);
 
-    table.bumped(EPOCH, TAG, 5, table.generation());
+    table.bumped(EPOCH, TAG, hard(5), table.generation());
 
     assert_eq!(check(&table, alone), Standing::Refused);
     assert_eq!(check(&table, table.place()), Standing::Current);
@@ -204,7 +208,7 @@ fn a_bump_in_an_unknown_epoch_refuses_what_was_loaded_without_a_feed() {
 fn a_feed_that_begins_before_an_own_bump_does_not_forget_it() {
     let table = table();
 
-    table.bumped(Epoch(8), TAG, 50, 0);
+    table.bumped(Epoch(8), TAG, hard(50), 0);
     table.begin(Some(Position {
         epoch: Epoch(8),
         n: 40,
@@ -218,7 +222,7 @@ fn a_feed_that_begins_before_an_own_bump_does_not_forget_it() {
         generation: 0,
     };
     assert_eq!(check(&table, between), Standing::Unknown);
-    table.complete(Epoch(8), 30, &[(TAG, 50)]);
+    table.complete(Epoch(8), 30, &[(TAG, hard(50))]);
     assert_eq!(check(&table, between), Standing::Refused);
 }
 
@@ -226,8 +230,8 @@ fn a_feed_that_begins_before_an_own_bump_does_not_forget_it() {
 fn each_change_is_seen_in_the_generation() {
     let table = table();
     let changes: [&dyn Fn(); 4] = [
-        &|| table.applied(EPOCH, 1, 60),
-        &|| table.bumped(EPOCH, 2, 70, 0),
+        &|| table.applied(EPOCH, 1, 60, Strength::Hard),
+        &|| table.bumped(EPOCH, 2, hard(70), 0),
         &|| table.pend(3),
         &|| table.begin(None),
     ];
@@ -236,4 +240,31 @@ fn each_change_is_seen_in_the_generation() {
         change();
         assert!(table.generation() > before);
     }
+}
+
+#[test]
+fn a_soft_bump_leaves_an_entry_past_its_ttl_unless_a_hard_one_came_too() {
+    let table = table();
+    table.applied(EPOCH, TAG, 20, Strength::Soft);
+    assert_eq!(check(&table, at(10)), Standing::Expired(20));
+    assert_eq!(check(&table, at(20)), Standing::Current);
+
+    table.applied(EPOCH, TAG, 30, Strength::Hard);
+    table.applied(EPOCH, TAG, 40, Strength::Soft);
+
+    assert_eq!(check(&table, at(29)), Standing::Refused);
+    assert_eq!(check(&table, at(30)), Standing::Expired(40));
+}
+
+#[test]
+fn an_entry_without_a_place_is_refused_by_a_soft_bump_too() {
+    let table = table();
+    let place = Place {
+        position: None,
+        ..table.place()
+    };
+
+    table.applied(EPOCH, TAG, 20, Strength::Soft);
+
+    assert_eq!(check(&table, place), Standing::Refused);
 }

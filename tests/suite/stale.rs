@@ -5,6 +5,7 @@ mod early;
 mod errors;
 mod nested;
 mod revalidate;
+mod soft;
 
 use crate::nodes::Remote;
 use crate::reads::{Numbers, ends, numbers};

@@ -1,5 +1,6 @@
 -- BUMP: an invalidation. The entity gets a version that was never issued, and every node is told.
--- KEYS[4] pointer. ARGV[3] pointer ttl ms, ARGV[4] cache, ARGV[5] entity, ARGV[6] version of the store, '-' where unknown.
+-- KEYS[4] pointer. ARGV[3] pointer ttl ms, ARGV[4] cache, ARGV[5] entity, ARGV[6] version of the store, '-' where unknown,
+-- ARGV[7] 'S' for a soft bump: what was current may be served past its TTL, a while longer.
 -- Answers epoch, version, whether somebody may depend on the entity, and what became of the store's version.
 local c, began = control()
 local p = stored_pointer(KEYS[4])
@@ -24,9 +25,11 @@ local depended = p and bit.band(p.flags, DEPENDED) or forgotten(c)
 if began then depended = DEPENDED end
 
 local version = next_version(c, p and p.version)
-local event = '1|I|' .. c.epoch .. '|' .. decimal(version) .. '|' .. c.nonce .. '|' .. ARGV[2] .. '|' .. ARGV[4] .. '|' .. ARGV[5]
+local soft = ARGV[7] == 'S'
+local event = '1|' .. (soft and 'i' or 'I') .. '|' .. c.epoch .. '|' .. decimal(version) .. '|' .. c.nonce .. '|' .. ARGV[2] .. '|' .. ARGV[4] .. '|' .. ARGV[5]
 append(version, event)
 c.n, c.high, c.nonce = version, version, ARGV[2]
 save(c)
-set_pointer(KEYS[4], version, ARGV[3], depended + bumped, store)
+-- Missing means unknown: below a pointer that is made anew nothing may be served.
+set_pointer(KEYS[4], version, ARGV[3], depended + bumped, store, soft and p and p.floor or version)
 return {c.epoch, decimal(version), depended, order}
