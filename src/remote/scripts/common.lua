@@ -52,7 +52,7 @@ local function control()
   return c, true
 end
 
--- Flags of a pointer. Bits 8 to 30 are spare: room for soft invalidations.
+-- Flags of a pointer. Bits 8 to 30 are spare.
 local DEPENDED = 1 -- a value was stored that shows the entity; stays as long as the pointer, since who bumps next may lag behind who was told
 local STORE_BUMPED = 2 -- the store's version came with a bump, not with a load
 
