@@ -15,7 +15,7 @@ use crate::{
     cached::Found,
     error::{BoxError, Error},
     load::{
-        Acquired, Grant, Led, Loaded, Meaning, Permit, Role, Seeker, Waiters, ask_many,
+        Acquired, Grant, Led, Loaded, Meaning, Permit, Role, Seeker, Waiters, ask_many, give_back,
         load_number, run_many, waits_for,
     },
     model::{Address, CacheKey},
@@ -29,6 +29,8 @@ pub(super) struct Loading<'a, K, V> {
     core: &'a Core<V>,
     /// Somebody waits for the answers; else they are for the tiers alone.
     awaited: bool,
+    /// The loader was called; one that nobody waits for is called once.
+    called: bool,
     results: Results<K, V>,
     misses: Vec<Miss>,
     /// Led by this call; Redis is to be asked who loads them.
@@ -61,6 +63,7 @@ where
         Self {
             core,
             awaited: true,
+            called: false,
             results,
             misses,
             seekers: Vec::new(),
@@ -215,6 +218,10 @@ where
         if led.is_empty() {
             return;
         }
+        if self.called && !self.awaited {
+            return self.leave(led);
+        }
+        self.called = true;
         led.sort_unstable_by_key(|led| led.index);
         let indices: Vec<_> = led.iter().map(|led| led.index).collect();
         let keys = indices
@@ -246,6 +253,17 @@ where
             }
         };
         self.flying.push(landed.boxed());
+    }
+
+    /// Whoever waits for one of them goes on by itself.
+    fn leave(&self, led: Vec<Led<V>>) {
+        let shelf = Arc::clone(&self.core.shelf);
+        tokio::spawn(async move {
+            for led in led {
+                // The lease first, so that whoever leads next gets it.
+                give_back(&shelf, &led.at, &led.grant).await;
+            }
+        });
     }
 
     /// Waits for the next thing to happen, and takes what has happened with it. `false`: nothing will.

@@ -113,7 +113,7 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
         let core = Arc::clone(core);
         tokio::spawn(async move {
             let mut made = Some(made);
-            // Once only: who is asked for them later than the others is loaded by whoever reads it next.
+            // It is called once: a key that another node was loading then is loaded by whoever reads it next.
             let load = |context: BatchContext<K>| {
                 let asked: HashSet<_> = context
                     .keys()
@@ -122,7 +122,7 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
                     .collect();
                 let (made, core) = (made.take(), Arc::clone(&core));
                 async move {
-                    let made = made.ok_or(Once)?;
+                    let made = made.unwrap_or_else(|| Err(Error::closed()));
                     let answered = made?.await.map_err(Into::into)?;
                     let of_asked = |(key, _): &(K, R)| asked.contains(core.render(key).bytes());
                     Ok::<Vec<_>, BoxError>(answered.into_iter().filter(of_asked).collect())
@@ -176,15 +176,3 @@ struct Renewed<K, V> {
     permit: Permit<V>,
     entry: Arc<Entry<V>>,
 }
-
-/// The loader's answer was taken already.
-#[derive(Debug)]
-struct Once;
-
-impl std::fmt::Display for Once {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("another load of the key was under way")
-    }
-}
-
-impl std::error::Error for Once {}

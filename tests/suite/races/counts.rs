@@ -78,6 +78,8 @@ pub(super) fn of(races: &[Arc<Race>]) -> Counts {
     let seen = SEEN.map(|(seen, name)| (name, each(&|race| race.tally.of(seen))));
     let counted = [
         ("loads", all(|it| it.loads)),
+        ("loads in the background", all(|it| it.refreshes)),
+        ("values past their TTL", all(|it| it.stale)),
         ("joins", all(|it| it.flights_joined)),
         ("local hits", all(|it| it.local_hits)),
         ("copies from the remote tier", all(|it| it.remote_hits)),

@@ -53,7 +53,7 @@ async fn without_its_protection_a_stale_fill_is_read() {
     for remote in Remote::both() {
         let seeds = Arc::new(Seeds::new());
         let unprotected = |builder: TiersBuilder| builder.without(Protection::StaleFill);
-        let race = Race::start(remote, seeds, unprotected).await;
+        let race = Race::start(remote, seeds, POLICY, unprotected).await;
 
         let found = |race: &Race| !race.violations().is_empty();
         let rounds = race.run(0..ROUNDS, found).await;
@@ -70,7 +70,8 @@ async fn race_in_lanes(name: &str, remote: impl Fn() -> Remote) {
     let (seeds, start) = (Arc::new(Seeds::new()), Instant::now());
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
-        let race = Race::start(remote(), Arc::clone(&seeds), |builder| builder).await;
+        let policy = if lane < STALE_LANES { STALE } else { POLICY };
+        let race = Race::start(remote(), Arc::clone(&seeds), policy, |builder| builder).await;
         lanes.spawn(async move {
             let rounds = ROUNDS / LANES * lane..ROUNDS / LANES * (lane + 1);
             race.run(rounds.clone(), |_| false).await;
@@ -97,6 +98,7 @@ async fn race_in_lanes(name: &str, remote: impl Fn() -> Remote) {
 /// Three nodes, what they must show, and what they did wrong.
 struct Race {
     remote: Remote,
+    policy: Policy,
     seeds: Arc<Seeds>,
     members: Vec<Member>,
     store: CountingStore<Row>,
@@ -128,16 +130,18 @@ impl Race {
     async fn start(
         remote: Remote,
         seeds: Arc<Seeds>,
+        policy: Policy,
         settings: impl Fn(TiersBuilder) -> TiersBuilder,
     ) -> Arc<Self> {
         begin_all_feeds(&remote).await;
         let mut members = Vec::new();
         for _ in 0..NODES {
-            members.push(Member::start(settings(remote.builder())).await);
+            members.push(Member::start(settings(remote.builder()), policy).await);
         }
         let slots = KINDS.len() * WINDOW as usize;
         Arc::new(Self {
             remote,
+            policy,
             seeds,
             members,
             store: CountingStore::new(),
@@ -279,14 +283,14 @@ impl Race {
 
     /// What Redis would answer to a node that holds nothing.
     async fn check_what_redis_holds(&self, node: usize, subjects: &[Subject]) {
-        let empty = Caches::of(&self.members[node].tiers);
+        let empty = Caches::of(&self.members[node].tiers, self.policy);
         for subject in subjects {
             self.look(&empty, node, *subject).await;
         }
     }
 
     async fn check_with_a_fresh_node(&self, rounds: Range<u64>) {
-        let fresh = Member::start(self.remote.builder()).await;
+        let fresh = Member::start(self.remote.builder(), self.policy).await;
         for window in window_in(rounds.start)..=window_in(rounds.end - 1) {
             let rows: Vec<_> = rows_of(window).collect();
             for subject in batches_of(&subjects_of(window, &rows)) {
@@ -305,9 +309,9 @@ impl Race {
 }
 
 impl Member {
-    async fn start(builder: TiersBuilder) -> Self {
+    async fn start(builder: TiersBuilder, policy: Policy) -> Self {
         let tiers = builder.build().await.unwrap();
-        let caches = Caches::of(&tiers);
+        let caches = Caches::of(&tiers, policy);
         Self { tiers, caches }
     }
 }
@@ -374,6 +378,13 @@ async fn soon(label: &str, condition: impl Fn() -> bool) {
 /// Per remote.
 const ROUNDS: u64 = 10_000;
 const LANES: u64 = 10;
+/// Those in which values are past their TTL nearly always.
+const STALE_LANES: u64 = 2;
 const NODES: usize = 3;
 /// An absence is remembered as long as a value, so that none is over before it is judged.
 const POLICY: Policy = Policy::ttl(Duration::from_secs(600)).absent_ttl(Duration::from_secs(600));
+/// Past its TTL at once, and served while it is loaded again: what was invalidated must not be.
+const STALE: Policy = Policy::ttl(Duration::from_millis(3))
+    .stale_while_revalidate(Duration::from_secs(600))
+    .stale_if_error(Duration::from_secs(600))
+    .retry_after(Duration::ZERO);

@@ -8,7 +8,7 @@ use super::{
     steps::Pause,
 };
 use std::sync::Arc;
-use tricache::{Outcome, TieredCache, Tiers};
+use tricache::{Outcome, Policy, TieredCache, Tiers};
 
 /// The caches of one node.
 pub(super) struct Caches {
@@ -21,11 +21,11 @@ type Owed = Vec<(Row, u64)>;
 
 impl Caches {
     /// Caches that hold nothing yet.
-    pub(super) fn of(tiers: &Tiers) -> Self {
-        let of_kind = |kind: Kind| tiers.cache(&format!("{kind:?}"), super::POLICY).unwrap();
+    pub(super) fn of(tiers: &Tiers, policy: Policy) -> Self {
+        let of_kind = |kind: Kind| tiers.cache(&format!("{kind:?}"), policy).unwrap();
         Self {
             rows: super::rows::KINDS.map(of_kind),
-            pages: tiers.cache("Page", super::POLICY).unwrap(),
+            pages: tiers.cache("Page", policy).unwrap(),
         }
     }
 
