@@ -387,6 +387,27 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_hard_invalidation_makes_a_soft_one_hard_and_not_the_other_way_round() {
+        for strengths in [
+            [Strength::Soft, Strength::Hard],
+            [Strength::Hard, Strength::Soft],
+        ] {
+            let journal = Journal::default();
+            for strength in strengths {
+                journal.add(entity(1), strength).unwrap();
+            }
+
+            let sent = journal.next(1, &mut 0).await.remove(0);
+
+            assert_eq!(sent.strength, Strength::Hard);
+        }
+        let journal = Journal::default();
+        journal.add(entity(1), Strength::Soft).unwrap();
+        let sent = journal.next(1, &mut 0).await.remove(0);
+        assert_eq!(sent.strength, Strength::Soft);
+    }
+
     #[test]
     fn a_closed_journal_says_that_nobody_would_send() {
         let journal = Journal::default();

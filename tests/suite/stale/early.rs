@@ -42,6 +42,34 @@ async fn a_value_that_is_read_often_is_loaded_again_before_its_ttl_is_over() {
 }
 
 #[tokio::test]
+async fn a_batch_asks_for_a_load_before_the_end_too() {
+    let nodes = Nodes::start::<1>(Policy::ttl(TTL).jitter(0.0)).await;
+    let batch = async |value: u64| {
+        let clock = nodes.clock.clone();
+        let load = |cx: tricache::BatchContext<u64>| {
+            let clock = clock.clone();
+            async move {
+                clock.advance(Duration::from_secs(1));
+                let keys = cx.into_keys().into_iter();
+                Ok::<Vec<_>, io::Error>(keys.map(|key| (key, value)).collect())
+            }
+        };
+        let batch = nodes.cache(0).get_or_load_many(&[1], load);
+        *ends(batch).await.unwrap().into_found().unwrap()[0].1
+    };
+    assert_eq!(batch(0).await, 0);
+
+    nodes.clock.advance(TTL - Duration::from_secs(2));
+    while nodes.counters(0).refreshes == 0 {
+        assert_eq!(batch(7).await, 0);
+        tokio::task::yield_now().await;
+    }
+
+    refreshed(nodes.cache(0), 1, 7).await;
+    assert_eq!(nodes.counters(0).loads, 2);
+}
+
+#[tokio::test]
 async fn a_policy_without_it_waits_for_the_end() {
     let nodes = Nodes::start::<1>(Policy::ttl(TTL).jitter(0.0).early_refresh(0.0)).await;
     slow(nodes.cache(0), &nodes.clock, 0).await;
