@@ -4,11 +4,12 @@ use crate::{
     error::Error,
     feed::{Audience, Follower, Heartbeat, Note, Proofs, Pruner, Ready},
     invalidate::{Journal, Receipt, Sender, resend},
-    load::Circles,
+    load::{Circles, is_loading},
     model::{Clock, Head, ServerTime, Strength},
     observe::Observer,
     remote::{Layout, Remote},
     tags::TagTable,
+    tasks::Tasks,
 };
 use std::{
     future::Future,
@@ -47,7 +48,18 @@ pub(crate) struct Engine {
     pub(crate) touched: AtomicU64,
     notes: mpsc::UnboundedSender<Note>,
     closed: AtomicBool,
-    tasks: Mutex<JoinSet<()>>,
+    /// What runs for callers.
+    pub(crate) tasks: Tasks,
+    /// What runs as long as the engine.
+    own: Mutex<JoinSet<()>>,
+}
+
+/// What a shutdown could not wait for.
+pub(crate) struct Left {
+    /// Loads and writes that were ended.
+    pub(crate) tasks: usize,
+    /// Invalidations that Redis did not take.
+    pub(crate) pending: usize,
 }
 
 /// Which protections are on: all, but in tests that prove what each is good for.
@@ -137,7 +149,8 @@ impl Engine {
             touched: AtomicU64::new(0),
             notes,
             closed: AtomicBool::new(false),
-            tasks: Mutex::default(),
+            tasks: Tasks::default(),
+            own: Mutex::default(),
         });
         let (pushes, pushed) = mpsc::unbounded_channel();
         let watched = Arc::clone(&remote);
@@ -181,36 +194,53 @@ impl Engine {
         &self.sender.journal
     }
 
+    /// Loads that a shutdown waits for may go on.
+    ///
     /// # Errors
     /// After a shutdown.
     pub(crate) fn check_open(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Relaxed) {
+        if self.closed.load(Ordering::Relaxed) && !is_loading() {
             Err(Error::closed())
         } else {
             Ok(())
         }
     }
 
-    /// Refuses further calls, waits for pending invalidations, ends the tasks. Answers how many still wait.
-    pub(crate) async fn shutdown(&self, within: Duration) -> usize {
+    /// # Errors
+    /// After a shutdown that waits for nothing any more.
+    pub(crate) fn check_running(&self) -> Result<(), Error> {
+        if self.tasks.is_ended() {
+            Err(Error::closed())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Refuses further calls, waits for what is under way and for pending invalidations, ends the tasks.
+    pub(crate) async fn shutdown(&self, within: Duration) -> Left {
         self.closed.store(true, Ordering::SeqCst);
         let drained = async {
+            self.tasks.finished().await;
             while self.journal().len() > 0 {
                 tokio::time::sleep(DRAIN_LOOK).await;
             }
         };
-        // Whether in time or not, the answer is what still waits.
+        // Whether in time or not, the answer is what is left.
         let _ = timeout(within, drained).await;
+        let tasks = self.tasks.end().await;
         // What fails from here on is told to its caller: nobody would send it again.
         self.journal().close();
-        let mut tasks =
-            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.shutdown().await;
-        self.journal().len()
+        let mut own = std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner));
+        own.shutdown().await;
+        self.remote.close();
+        Left {
+            tasks,
+            pending: self.journal().len(),
+        }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks
+        self.own
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .spawn(task);

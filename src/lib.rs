@@ -42,6 +42,7 @@
 //! | `tiers` | start, caches, report, shutdown |
 //! | `cache` | the handle, and the read path from top to bottom |
 //! | `engine` | what caches share while they run |
+//! | `tasks` | the tasks that a shutdown waits for |
 //! | `load` | the miss path in order: flight, lease, loader, fill |
 //! | `feed` | events, the chain that shows a loss, heartbeats, proof of liveness |
 //! | `tags` | which tags were bumped, and when |
@@ -70,6 +71,7 @@ mod outcome;
 mod remote;
 mod scope;
 mod tags;
+mod tasks;
 mod tiers;
 
 #[cfg(feature = "messagepack")]

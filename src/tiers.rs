@@ -148,10 +148,8 @@ impl Tiers {
             return Ok(Receipt::default());
         }
         let engine = Arc::clone(&self.engine);
-        finish(tokio::spawn(async move {
-            engine.invalidate_tags(&tags, strength).await
-        }))
-        .await
+        let tasks = engine.tasks.clone();
+        finish(tasks.run(async move { engine.invalidate_tags(&tags, strength).await })).await
     }
 
     /// What it is doing, and what it can promise right now.
@@ -160,14 +158,17 @@ impl Tiers {
         Report::of(&self.engine)
     }
 
-    /// Refuses further calls, waits up to `within` for pending invalidations, and ends all tasks of these tiers.
+    /// Refuses further calls, waits up to `within` for what is under way, and ends all tasks of these tiers.
     ///
-    /// Loads in progress go on; their callers are answered.
+    /// Loads in progress go on meanwhile, those in the background too, and may read other values; what they load still
+    /// fills Redis, and pending invalidations are sent. What is not done by then is ended: the callers of a load get an
+    /// error with [`is_closed`](Error::is_closed), and [`Drained`] tells how many there were. A task that does not yield
+    /// is waited for a second longer, and then left to the runtime.
     ///
     /// # Cancel safety
     /// Dropped early, calls are refused all the same, and the tasks end with the last clone of these tiers.
     pub async fn shutdown(&self, within: Duration) -> Drained {
-        Drained::new(self.engine.shutdown(within).await)
+        self.engine.shutdown(within).await.into()
     }
 }
 
@@ -261,6 +262,7 @@ where
             server_time: Arc::clone(&engine.server_time),
             remote_limit: crate::model::millis(engine.remote_limit),
             observer: Arc::clone(&engine.observer),
+            tasks: engine.tasks.clone(),
             circles: Arc::clone(&engine.circles),
             large: false.into(),
             told: false.into(),

@@ -35,7 +35,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         self.shelf.observer.note(Decision::Load);
         let future = Error::catching(load);
         let loaded = match future {
-            Ok(load) => finish(tokio::spawn(loader(load))).await,
+            Ok(load) => finish(self.engine.tasks.run(loader(load))).await,
             Err(panicked) => Err(panicked),
         };
         match loaded {
@@ -86,7 +86,7 @@ impl<V: Send + Sync + 'static> Core<V> {
                     let records = records.map_err(|error| Error::from_loader(error.into()))?;
                     Ok(sorted(&core.shelf, at.iter(), records))
                 };
-                finish(tokio::spawn(sort)).await
+                finish(self.engine.tasks.run(sort)).await
             }
             Err(panicked) => Err(panicked),
         };

@@ -78,7 +78,7 @@ impl<V: Send + Sync + 'static> Core<V> {
                 Role::Follow(flight) => match self.follow(at, &flight, now).await {
                     Followed::Answered(answer) => return answer,
                     Followed::Outdated => outdated += 1,
-                    Followed::Abandoned => {}
+                    Followed::Abandoned => self.engine.check_running()?,
                 },
             }
         }
@@ -181,7 +181,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             }
         };
         // From here on nothing that the caller does stops the load.
-        tokio::spawn(run(
+        self.engine.tasks.spawn(run(
             Arc::clone(&self.shelf),
             at.clone(),
             permit,
@@ -190,7 +190,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         ));
         match flight.answer().await {
             Some(answer) => self.settled(at, answer).await,
-            // The load's task was aborted: the runtime is shutting down.
+            // The load's task was ended: these tiers or the runtime are shutting down.
             None => Err(Error::closed()),
         }
     }

@@ -7,8 +7,8 @@
 use super::{
     batch::BatchContext,
     core::Core,
+    finish,
     fly::Followed,
-    lost,
     many::{Miss, Results},
 };
 use crate::{
@@ -233,11 +233,12 @@ where
         let number = load_number();
         // It closes no circle, since nobody knows the load yet.
         let waiting = waits_for(&self.core.engine.circles, number);
-        let task = tokio::spawn(run_many(Arc::clone(&self.core.shelf), number, led, loader));
+        let run = run_many(Arc::clone(&self.core.shelf), number, led, loader);
+        let task = self.core.engine.tasks.run(run.map(Ok));
         let (core, awaited) = (self.core, self.awaited);
         let landed = async move {
             let _waiting = waiting;
-            match task.await {
+            match finish(task).await {
                 Ok(landed) if awaited => {
                     let mut settled = Vec::with_capacity(landed.len());
                     for (index, at, answer) in landed {
@@ -249,7 +250,7 @@ where
                     let answers = landed.into_iter().map(|(index, _, answer)| (index, answer));
                     Event::Landed(answers.collect())
                 }
-                Err(error) => Event::Lost(indices, lost(error)),
+                Err(error) => Event::Lost(indices, error),
             }
         };
         self.flying.push(landed.boxed());
@@ -288,7 +289,10 @@ where
         let found = &mut self.results.found;
         match event {
             Event::Answered(index, answer) => found[index] = Some(answer),
-            Event::Abandoned(miss) => self.misses.push(miss),
+            Event::Abandoned(miss) => match self.core.engine.check_running() {
+                Ok(()) => self.misses.push(miss),
+                Err(error) => found[miss.index] = Some(Err(error)),
+            },
             Event::Landed(landed) => {
                 for (index, answer) in landed {
                     found[index] = Some(answer);

@@ -245,7 +245,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         self.core.engine.check_open()?;
         let at = self.core.shelf.address(self.core.render(key));
         let invalidate = Arc::clone(&self.core).invalidate(vec![at], Strength::Hard);
-        finish(tokio::spawn(invalidate)).await
+        finish(self.core.engine.tasks.run(invalidate)).await
     }
 
     /// Tells Redis and every node that the value of `key` is past its TTL: a soft invalidation. Call it where an old value is better
@@ -319,7 +319,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
             .map(|key| self.core.shelf.address(self.core.render(key)))
             .collect();
         let invalidate = Arc::clone(&self.core).invalidate(at, strength);
-        finish(tokio::spawn(invalidate)).await
+        finish(self.core.engine.tasks.run(invalidate)).await
     }
 
     /// Tells Redis and every node of the new value of `key`: an invalidation that brings the value along.
@@ -344,7 +344,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         self.core.engine.check_open()?;
         let at = self.core.shelf.address(self.core.render(key));
         let insert = Arc::clone(&self.core).insert(at, value.into(), None);
-        finish(tokio::spawn(insert)).await
+        finish(self.core.engine.tasks.run(insert)).await
     }
 
     /// [`insert`](Self::insert) of a value with the version that the store gave it: of two that race the newer wins,
@@ -375,7 +375,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         let version = version.into();
         let loaded = value.into().at_version(version);
         let insert = Arc::clone(&self.core).insert(at, loaded, Some(version));
-        finish(tokio::spawn(insert)).await
+        finish(self.core.engine.tasks.run(insert)).await
     }
 
     /// Invalidates every value of this cache, on every node, in one step however many there are; pinned ones too.
@@ -387,7 +387,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     /// As for [`invalidate`](Self::invalidate).
     pub async fn clear(&self) -> Result<Receipt, Error> {
         self.core.engine.check_open()?;
-        finish(tokio::spawn(Arc::clone(&self.core).clear())).await
+        finish(self.core.engine.tasks.run(Arc::clone(&self.core).clear())).await
     }
 
     /// Reads of values whose version the caller knows: a row version, a content hash.
@@ -416,10 +416,11 @@ impl<K, V> fmt::Debug for TieredCache<K, V> {
     }
 }
 
-/// The result of a task that nobody aborts.
-pub(crate) async fn finish<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+/// The result of a task that only a shutdown ends.
+pub(crate) async fn finish<T>(task: JoinHandle<Option<Result<T, Error>>>) -> Result<T, Error> {
     match task.await {
-        Ok(result) => result,
+        Ok(Some(result)) => result,
+        Ok(None) => Err(Error::closed()),
         Err(error) => Err(lost(error)),
     }
 }

@@ -111,7 +111,8 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
         let all = renewed.iter().map(|it| it.key.clone()).collect();
         let made = Error::catching(|| Box::pin(load(BatchContext::new(all))));
         let core = Arc::clone(core);
-        tokio::spawn(async move {
+        let tasks = core.engine.tasks.clone();
+        tasks.spawn(async move {
             let mut made = Some(made);
             // It is called once: a key that another node was loading then is loaded by whoever reads it next.
             let load = |context: BatchContext<K>| {

@@ -130,7 +130,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         match Error::catching(load) {
             Ok(load) => {
                 let (core, entry) = (Arc::clone(self), Arc::clone(entry));
-                tokio::spawn(core.replace(at.clone(), permit, entry, loader(load)));
+                let replace = core.replace(at.clone(), permit, entry, loader(load));
+                self.engine.tasks.spawn(replace);
             }
             Err(error) => {
                 self.shelf.observer.note(Decision::LoadError);

@@ -272,7 +272,7 @@ fn keep_leases<V: Send + Sync + 'static>(
         return None;
     }
     let keep = keep_many(Arc::clone(shelf), leases);
-    Some(AbortOnDrop(tokio::spawn(keep)))
+    Some(AbortOnDrop(shelf.tasks.spawn(keep)))
 }
 
 async fn keep_many<V: Send + Sync + 'static>(shelf: Arc<Shelf<V>>, leases: Vec<(Address, u64)>) {

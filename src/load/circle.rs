@@ -57,8 +57,13 @@ pub(crate) fn number() -> u64 {
 }
 
 /// Runs a loader as that of flight `number`.
-pub(super) async fn within<F: Future>(number: u64, loader: F) -> F::Output {
+pub(crate) async fn within<F: Future>(number: u64, loader: F) -> F::Output {
     CURRENT.scope(number, loader).await
+}
+
+/// Whether the caller is part of a load.
+pub(crate) fn is_loading() -> bool {
+    CURRENT.try_with(|_| ()).is_ok()
 }
 
 /// Notes that the caller waits for flight `to`; `Err` if that flight waits for the caller's own load.

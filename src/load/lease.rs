@@ -200,7 +200,10 @@ impl<V: Send + Sync + 'static> Drop for Asked<'_, V> {
         if let Ok(runtime) = Handle::try_current() {
             let (shelf, at, token) = (Arc::clone(self.shelf), self.at.clone(), self.token);
             // The question went first on the same connection, so this finds what it took.
-            runtime.spawn(async move { shelf.remote.release(&at, token).await });
+            let tasks = shelf.tasks.clone();
+            tasks.spawn_on(&runtime, async move {
+                let _ = shelf.remote.release(&at, token).await;
+            });
         }
     }
 }

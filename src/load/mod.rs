@@ -20,11 +20,11 @@ mod unpack;
 pub use self::loaded::{LoadContext, Loaded};
 pub(crate) use self::{
     batch::{Led, run_many, sorted},
-    circle::{Circles, number as load_number, waits_for},
+    circle::{Circles, is_loading, number as load_number, waits_for, within as within_load},
     draft::Draft,
     flight::{Flight, Flights, Joinable, Permit, Role, Started},
     lease::{Acquired, Meaning, acquire, outlived},
-    nested::note_read,
+    nested::{Reads, note_read},
     places::Places,
     run::{Grant, Loader, give_back, loader, run},
     seek::{Seeker, Waiters, ask_many},

@@ -62,8 +62,13 @@ impl Reads {
     }
 
     /// Runs a loader whose reads are collected here.
-    pub(super) async fn of<F: Future>(&self, loader: F) -> F::Output {
+    pub(crate) async fn of<F: Future>(&self, loader: F) -> F::Output {
         READS.scope(self.clone(), loader).await
+    }
+
+    /// Hands what was read so far on to the load that the caller is part of; outside of a load nothing is noted.
+    pub(crate) fn hand_on(&self) {
+        let _ = READS.try_with(|reads| reads.lock().add_all(&self.lock()));
     }
 
     /// What was read so far.
@@ -114,6 +119,17 @@ impl Inherited {
             Some(generation) if proven => self.depend(at, generation, entry.labels()),
             _ => self.unprovable = true,
         }
+    }
+
+    /// All that another load has read.
+    fn add_all(&mut self, other: &Self) {
+        self.labels.add(&other.labels);
+        self.visibility = self.visibility.max(other.visibility);
+        if let Some(life) = &other.life {
+            self.shorten(&life.clock, life.deadline);
+        }
+        self.shown.extend(other.shown.iter().cloned());
+        self.unprovable |= other.unprovable;
     }
 
     fn depend(&mut self, at: Address, generation: Generation, labels: Option<&Labels>) {

@@ -391,7 +391,7 @@ fn keep_lease<V: Send + Sync + 'static>(
 ) -> Option<AbortOnDrop> {
     loads_under(permit, grant);
     let keep = lease::keep(Arc::clone(shelf), at.clone(), grant.token()?);
-    Some(AbortOnDrop(tokio::spawn(keep)))
+    Some(AbortOnDrop(shelf.tasks.spawn(keep)))
 }
 
 /// From here on an event of the generation that it loads under does not detach the flight.
@@ -413,7 +413,7 @@ pub(super) fn hold_lease<'a, V: Send + Sync + 'static>(
 }
 
 /// A task that ends with its owner.
-pub(super) struct AbortOnDrop(pub(super) JoinHandle<()>);
+pub(super) struct AbortOnDrop(pub(super) JoinHandle<Option<()>>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

@@ -195,9 +195,10 @@ impl<V: Send + Sync + 'static> Drop for Asked<'_, V> {
         if let Ok(runtime) = Handle::try_current() {
             let (shelf, leases) = (Arc::clone(self.shelf), std::mem::take(&mut self.leases));
             // The questions went first on the same connection, so this finds what they took.
-            runtime.spawn(async move {
+            let tasks = shelf.tasks.clone();
+            tasks.spawn_on(&runtime, async move {
                 let leases: Vec<_> = leases.iter().map(|(at, token)| (at, *token)).collect();
-                shelf.remote.release_many(&leases).await
+                shelf.remote.release_many(&leases).await;
             });
         }
     }

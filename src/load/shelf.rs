@@ -11,6 +11,7 @@ use crate::{
     observe::{Decision, Observer},
     remote::{LARGE, LARGE_FACTOR, Remote, RemoteError},
     tags::{Standing, TagTable},
+    tasks::Tasks,
 };
 use std::sync::{
     Arc,
@@ -36,6 +37,7 @@ pub(crate) struct Shelf<V> {
     /// How long a call to Redis may take, in ms.
     pub(crate) remote_limit: u64,
     pub(crate) observer: Arc<Observer>,
+    pub(crate) tasks: Tasks,
     pub(crate) circles: Arc<Circles>,
     /// Whether some value was too big for the connection of the small ones.
     pub(crate) large: AtomicBool,

@@ -248,6 +248,11 @@ impl Connections {
         answer
     }
 
+    /// Lets go of the connections: those in their place would connect at the next call.
+    pub(super) fn close(&self) {
+        self.renew(&[Class::Small, Class::Large]);
+    }
+
     /// Throws connections away: one that is frozen or half open would never be left otherwise, and one that was
     /// greeted with nonsense is never made anew by its manager.
     fn leave(&self, error: &RemoteError, classes: &[Class]) {
@@ -257,6 +262,10 @@ impl Connections {
             // The connection is good, and the server does not want to.
             return;
         }
+        self.renew(classes);
+    }
+
+    fn renew(&self, classes: &[Class]) {
         for class in classes {
             match manager(&self.client) {
                 Ok(manager) => self.managers_mut().set(*class, manager),

@@ -427,6 +427,13 @@ impl Remote {
         }
     }
 
+    /// Lets go of the connections, and of the tasks that drive them. A later call would connect anew.
+    pub(crate) fn close(&self) {
+        if let Self::Redis(redis) = self {
+            redis.connections().close();
+        }
+    }
+
     /// Waits until a call has failed, so that a heartbeat is to decide at once what that means.
     pub(crate) async fn probe_wanted(&self) {
         match self {

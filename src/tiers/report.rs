@@ -1,7 +1,7 @@
 //! What a `Tiers` says of itself.
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, Left},
     model::{Level, millis},
     observe::Counters,
     remote::{Advice, Standing, Trouble},
@@ -171,23 +171,36 @@ impl Outage {
 /// What a shutdown left behind.
 #[derive(Clone, Copy, Debug)]
 pub struct Drained {
+    unfinished: usize,
     pending: usize,
 }
 
 impl Drained {
-    pub(super) fn new(pending: usize) -> Self {
-        Self { pending }
-    }
-
     /// Whether nothing was left.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.pending == 0
+        self.pending == 0 && self.unfinished == 0
+    }
+
+    /// Loads, refreshes and writes that were ended before they were done. What they would have filled is loaded again by whoever
+    /// asks next; a lease that they held ends by itself within seconds.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
     }
 
     /// Invalidations that Redis never took: other nodes keep the old values up to their TTL.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending
+    }
+}
+
+impl From<Left> for Drained {
+    fn from(left: Left) -> Self {
+        Self {
+            unfinished: left.tasks,
+            pending: left.pending,
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use check::{Finding, Source, check};
 
 /// Top-level modules and their ranks. Modules of equal rank do not import each other; see [`may_import`].
-const RANKS: [(&str, u8); 17] = [
+const RANKS: [(&str, u8); 18] = [
     ("error", 0),
     ("outcome", 0),
     ("model", 0),
@@ -22,6 +22,7 @@ const RANKS: [(&str, u8); 17] = [
     ("scope", 1),
     ("observe", 1),
     ("tags", 1),
+    ("tasks", 1),
     ("local", 2),
     ("remote", 2),
     ("feed", 3),
@@ -35,7 +36,7 @@ const RANKS: [(&str, u8); 17] = [
 const TOP: u8 = 6;
 
 /// Foreign crates and the only modules that name them, tests included.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("bincode", &["codec"]),
     ("lz4_flex", &["codec"]),
     ("moka", &["local"]),
@@ -43,6 +44,7 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("redis", &["remote"]),
     ("rmp_serde", &["codec"]),
     ("rustix", &["model"]),
+    ("tokio_util", &["tasks"]),
     ("twox_hash", &["codec", "model"]),
 ];
 

@@ -2,6 +2,7 @@
 
 use crate::nodes::{Node, Remote};
 use crate::reads::{counters, ends, held_read, read, spawn_read};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tricache::Outcome;
 use tricache_test_support::{CountingStore, eventually};
@@ -56,7 +57,7 @@ async fn another_node_takes_over_when_the_one_that_loads_dies() {
 }
 
 #[tokio::test]
-async fn a_load_outlives_the_shutdown_of_its_node() {
+async fn a_shutdown_waits_for_the_load_that_another_node_waits_for() {
     for remote in Remote::both() {
         let (leaving, other) = (remote.node().await, remote.node().await);
         let store = CountingStore::new();
@@ -67,13 +68,15 @@ async fn a_load_outlives_the_shutdown_of_its_node() {
         })
         .await;
 
-        assert!(
-            ends(leaving.tiers.shutdown(std::time::Duration::ZERO))
-                .await
-                .is_complete()
-        );
+        let tiers = leaving.tiers.clone();
+        let ending = tokio::spawn(async move { tiers.shutdown(Duration::from_secs(60)).await });
+        eventually("further calls are refused", async || {
+            leaving.cache.get(&1).await.is_err()
+        })
+        .await;
         store.release();
 
+        assert!(ends(ending).await.unwrap().is_complete());
         assert_eq!((loading.value().await, waiting.value().await), (0, 0));
         assert_eq!(store.loads(), 1);
     }
