@@ -2,12 +2,15 @@
 //!
 //! The read path from top to bottom is in `core.rs` and, on a miss, in `fly.rs`; that of many keys at once in `many.rs` and `loading.rs`;
 //! what is served past its TTL is in `stale.rs` and `renewing.rs`;
+//! a cache that knows its loader is in `loaders.rs`, with `collecting.rs`;
 //! invalidations and inserts are in `write.rs`; what is left of a read while the cache is off is in `bypass.rs`.
 
 mod batch;
 mod bypass;
+mod collecting;
 mod core;
 mod fly;
+mod loaders;
 mod loading;
 mod many;
 mod pinned;
@@ -17,6 +20,8 @@ mod write;
 
 pub use self::{
     batch::{Batch, BatchContext},
+    collecting::Collect,
+    loaders::LoadingCache,
     pinned::Pinned,
 };
 

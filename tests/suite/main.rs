@@ -9,9 +9,11 @@ mod batches;
 #[cfg(feature = "proof")]
 mod chaos;
 mod codecs;
+mod draining;
 #[cfg(feature = "proof")]
 mod faults;
 mod leases;
+mod loaders;
 mod loading;
 mod nodes;
 mod prefixes;
