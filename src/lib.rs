@@ -82,7 +82,7 @@ pub use self::codec::Postcard;
 #[doc(hidden)]
 pub use self::tiers::Protection;
 pub use self::{
-    cache::{Batch, BatchContext, Collect, LoadingCache, Pinned, TieredCache},
+    cache::{Batch, BatchContext, Collect, LoadingCache, Pinned, TieredCache, WarmUp, Warmed},
     cached::Cached,
     codec::{Bincode, Codec, DecodeError, EncodeError},
     error::{BoxError, Error, OptionalExt},

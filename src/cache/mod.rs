@@ -2,7 +2,7 @@
 //!
 //! The read path from top to bottom is in `core.rs` and, on a miss, in `fly.rs`; that of many keys at once in `many.rs` and `loading.rs`;
 //! what is served past its TTL is in `stale.rs` and `renewing.rs`;
-//! a cache that knows its loader is in `loaders.rs`, with `collecting.rs`;
+//! a cache that knows its loader is in `loaders.rs`, with `collecting.rs` and `warm.rs`;
 //! invalidations and inserts are in `write.rs`; what is left of a read while the cache is off is in `bypass.rs`.
 
 mod batch;
@@ -16,6 +16,7 @@ mod many;
 mod pinned;
 mod renewing;
 mod stale;
+mod warm;
 mod write;
 
 pub use self::{
@@ -23,6 +24,7 @@ pub use self::{
     collecting::Collect,
     loaders::LoadingCache,
     pinned::Pinned,
+    warm::{WarmUp, Warmed},
 };
 
 use self::core::Core;

@@ -31,3 +31,4 @@ mod switches;
 mod tags;
 #[cfg(feature = "proof")]
 mod truth;
+mod warm;
