@@ -30,6 +30,7 @@
 //!
 //! | file | its sentence |
 //! |---|---|
+//! | `cache` | a layer around a service that does database calls: its answers are cached |
 //! | `layer` | the layer: a scope around the request, headers on the response |
 //! | `public` | the mark of a route whose answer is the same for everyone |
 //! | `varies_on` | request headers that a response depends on |
@@ -42,9 +43,12 @@
 //! | `surrogate_key` | names as surrogate keys, and all that a purge must name |
 //! | `observe` | one event and one count per decision |
 //!
+//! [`CacheLayer`] is for the other side of a server: it caches the answers of a `tower::Service` that does database calls.
+//!
 //! # Features
 //! - `axum`: [`Public`] as a part of an axum response. The layers work with any tower server without it.
 
+mod cache;
 mod decide;
 mod facts;
 mod key_line;
@@ -57,6 +61,7 @@ mod surrogate_key;
 mod varies_on;
 mod write;
 
+pub use cache::{CacheLayer, CacheService};
 pub use layer::{EdgeFuture, EdgeLayer, EdgeService};
 pub use observe::EdgeReport;
 pub use profile::Profile;
