@@ -199,10 +199,19 @@ impl Engine {
     /// # Errors
     /// After a shutdown.
     pub(crate) fn check_open(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Relaxed) && !is_loading() {
-            Err(Error::closed())
+        if self.closed.load(Ordering::Relaxed) {
+            self.check_draining()
         } else {
             Ok(())
+        }
+    }
+
+    #[cold]
+    fn check_draining(&self) -> Result<(), Error> {
+        if is_loading() {
+            self.check_running()
+        } else {
+            Err(Error::closed())
         }
     }
 

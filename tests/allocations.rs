@@ -19,9 +19,13 @@ async fn a_hit_allocates_nothing() {
         tokio::task::yield_now().await;
     }
 
+    let loading = cache.with_loader(load);
+
     let region = Region::new(ALLOCATOR);
-    for _ in 0..HITS {
+    for _ in 0..HITS / 2 {
         let hit = cache.get_or_load("lamp", load).await.unwrap();
+        assert_eq!(hit.outcome(), Outcome::LocalHit);
+        let hit = loading.get("lamp").await.unwrap();
         assert_eq!(hit.outcome(), Outcome::LocalHit);
     }
     let allocations = region.change().allocations;

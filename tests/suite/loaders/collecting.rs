@@ -175,6 +175,70 @@ async fn many_keys_at_once_wait_for_no_window() {
     join_all(waiting).await;
 }
 
+/// Calls end and begin at the same time as keys come: each key is let into one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_key_is_lost_between_two_calls() {
+    for window in [Duration::ZERO, Duration::from_micros(200)] {
+        let (node, rows) = (hub().await, Rows::default());
+        let cache = rows.collected(&node, Collect::within(window).at_most(7));
+
+        for round in 0..20 {
+            for result in ends(join_all(reads(&cache, round * 100..(round + 1) * 100))).await {
+                result.unwrap().unwrap();
+            }
+        }
+
+        assert_eq!(rows.store.loads(), 2_000);
+        assert!(rows.calls().iter().all(|keys| keys.len() <= 7));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_what_is_being_collected() {
+    let (node, rows) = (hub().await, Rows::default());
+    let cache = rows.collected(&node, Collect::within(SECOND));
+    let waiting = reads(&cache, [1, 2]);
+    while counters(&node).loads < 2 {
+        tokio::task::yield_now().await;
+    }
+
+    assert!(node.tiers.shutdown(SECOND * 60).await.is_complete());
+
+    for result in join_all(waiting).await {
+        result.unwrap().unwrap();
+    }
+    assert_eq!(rows.calls(), [[1, 2]]);
+}
+
+/// Several runtimes may share a cache; the first may end while a call of it is open.
+#[test]
+fn a_call_that_ends_with_its_runtime_is_followed_by_another() {
+    let (one, other) = (runtime(), runtime());
+    let (node, rows) = (other.block_on(hub()), Rows::default());
+    let cache = rows.collected(&node, Collect::within(SECOND));
+    let lost = one.block_on(async {
+        let lost = reads(&cache, [1]);
+        while counters(&node).loads < 1 {
+            tokio::task::yield_now().await;
+        }
+        lost
+    });
+    drop((one, lost));
+
+    other.block_on(async {
+        let cache = cache.clone();
+        assert_eq!(*ends(cache.get(&2)).await.unwrap(), 0);
+    });
+    assert_eq!(rows.calls(), [[2]]);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 #[tokio::test]
 async fn settings_without_sense_are_refused() {
     let node = hub().await;
