@@ -4,7 +4,7 @@ use crate::{
     error::Error,
     feed::{Audience, Follower, Heartbeat, Note, Proofs, Pruner, Ready},
     invalidate::{Journal, Receipt, Sender, resend},
-    load::{Circles, is_loading},
+    load::{Circles, Limiter, is_loading},
     model::{Clock, Head, ServerTime, Strength},
     observe::Observer,
     remote::{Layout, Remote},
@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) server_time: Arc<ServerTime>,
     pub(crate) circles: Arc<Circles>,
+    /// The loads of all caches.
+    pub(crate) loads: Arc<Limiter>,
     pub(crate) protections: Protections,
     /// How often a cache was told of an entity, or that something was lost.
     pub(crate) touched: AtomicU64,
@@ -79,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) remote_limit: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) heartbeat: Duration,
+    pub(crate) loads: Limiter,
     pub(crate) protections: Protections,
 }
 
@@ -145,6 +148,7 @@ impl Engine {
             clock: parts.clock,
             server_time,
             circles: Arc::new(Circles::of_this_process()),
+            loads: Arc::new(parts.loads),
             protections: parts.protections,
             touched: AtomicU64::new(0),
             notes,

@@ -1,8 +1,8 @@
 //! One error for callers: opaque, cheap to clone, answered by questions.
 //!
 //! Redis being slow, full or gone is never an error of a read: it is a slower answer from the store.
-//! What remains is the caller's own: the loader failed, the value does not exist, the input was wrong,
-//! or the cache is shut down.
+//! What remains is the caller's own: the loader failed or is late, the store is overrun, the value does not exist, the
+//! input was wrong, or the cache is shut down.
 
 use std::{
     any::Any,
@@ -10,6 +10,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 /// A boxed error, as a loader may answer it.
@@ -24,7 +25,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 /// # fn respond(error: &tricache::Error) -> u16 {
 /// match error {
 ///     error if error.is_absent() => 404,
-///     error if error.is_closed() => 503,
+///     error if error.is_timeout() => 504,
+///     error if error.is_overloaded() || error.is_closed() => 503,
 ///     _ => 500,
 /// }
 /// # }
@@ -37,6 +39,8 @@ enum Kind {
     Loader(BoxError),
     Panicked(String),
     Circular(String),
+    Timeout(&'static str, Duration),
+    Overloaded,
     Config(String),
     Unavailable {
         attempted: String,
@@ -54,7 +58,18 @@ impl Error {
 
     /// Whether a load has failed: then a value from before may stand in.
     pub(crate) fn is_of_the_load(&self) -> bool {
-        matches!(*self.0, Kind::Loader(_) | Kind::Panicked(_))
+        matches!(
+            *self.0,
+            Kind::Loader(_) | Kind::Panicked(_) | Kind::Timeout(..) | Kind::Overloaded
+        )
+    }
+
+    /// Whether the call or the load took longer than its [`Policy`](crate::Policy) allows.
+    ///
+    /// A call that was late says nothing of the load it waited for: that goes on, and its value is for later reads.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(*self.0, Kind::Timeout(..))
     }
 
     /// Whether a server that had to answer could not be reached. Only starting up fails in this way.
@@ -96,6 +111,12 @@ impl Error {
         }
     }
 
+    /// Whether the store was spared: as many loads run and queue as are allowed to.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        matches!(*self.0, Kind::Overloaded)
+    }
+
     pub(crate) fn absent() -> Self {
         Kind::Absent.into()
     }
@@ -124,6 +145,20 @@ impl Error {
         Kind::Circular(what).into()
     }
 
+    /// A call that was not answered within its deadline.
+    pub(crate) fn late_call(limit: Duration) -> Self {
+        Kind::Timeout("the call was not answered", limit).into()
+    }
+
+    /// A load that was stopped.
+    pub(crate) fn late_load(limit: Duration) -> Self {
+        Kind::Timeout("the loader did not end", limit).into()
+    }
+
+    pub(crate) fn overloaded() -> Self {
+        Kind::Overloaded.into()
+    }
+
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Kind::Config(message.into()).into()
     }
@@ -148,6 +183,8 @@ impl fmt::Display for Error {
             Kind::Loader(error) => write!(f, "the loader failed: {error}"),
             Kind::Panicked(message) => write!(f, "the loader panicked: {message}"),
             Kind::Circular(what) => write!(f, "loads wait for each other in a circle: {what}"),
+            Kind::Timeout(what, limit) => write!(f, "{what} within {limit:?}"),
+            Kind::Overloaded => f.write_str("too many loads run and queue already"),
             Kind::Config(message) => f.write_str(message),
             Kind::Unavailable {
                 attempted,

@@ -87,7 +87,7 @@ pub use self::{
     codec::{Bincode, Codec, DecodeError, EncodeError},
     error::{BoxError, Error, OptionalExt},
     invalidate::Receipt,
-    load::{LoadContext, Loaded},
+    load::{LoadContext, Loaded, Loads},
     model::{
         CacheKey, Clock, EntityName, Epoch, KeyWriter, Level, ManualClock, Policy, Stamp,
         StoreVersion, SystemClock, Tag, Version, Visibility,

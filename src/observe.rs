@@ -53,14 +53,24 @@ decisions! {
     Loaded loaded,
     /// Reads answered by their own loader, because the cache is switched off.
     Bypassed bypassed,
-    /// Reads answered with the loader's error.
+    /// Reads answered with an error: the loader's, or one of those below.
     Failed failed,
+    /// Reads that failed at their deadline; a stale value in time is no failure.
+    Timeout timeouts,
     /// Keys that a loader was asked for: one for each load, and one for each key of a batch's.
     Load loads,
     /// Loads asked for in the background: the value was past its TTL, or near its end. Another node may have loaded meanwhile.
     Refresh refreshes,
     /// Keys whose loader failed or panicked.
     LoadError load_errors,
+    /// Loaders that were stopped because they ran too long; each of their keys counts as a load error, too.
+    LoadTimeout load_timeouts,
+    /// Loads that had to queue for a place.
+    QueuedLoad queued_loads,
+    /// Loads that were not begun, because the queue was full too.
+    ShedLoad shed_loads,
+    /// Loads in the background that were not begun, because there was no place at once.
+    DroppedRefresh dropped_refreshes,
     /// Keys that their loader had no value for.
     Absent absences,
     /// Keys that a batch's loader answered without being asked; they were ignored.

@@ -23,7 +23,7 @@ pub enum Outcome {
     /// Past its TTL, inside [`Policy::stale_while_revalidate`](crate::Policy::stale_while_revalidate): from this process or
     /// Redis, while a load replaces it.
     Stale,
-    /// Past its TTL, inside [`Policy::stale_if_error`](crate::Policy::stale_if_error): the loader has failed, just now or a moment ago.
+    /// Past its TTL, inside [`Policy::stale_if_error`](crate::Policy::stale_if_error): the loader has failed or is late, or the store is overrun, just now or a moment ago.
     StaleIfError,
     /// From the store, by this call's loader or by one that this call waited for.
     Loaded,

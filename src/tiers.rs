@@ -17,7 +17,7 @@ use crate::{
     engine::Engine,
     error::Error,
     invalidate::Receipt,
-    load::Shelf,
+    load::{Gate, Limiter, Shelf},
     local::Local,
     model::{CacheKey, CacheName, Policy, Strength, Tag, everything_tag},
 };
@@ -242,6 +242,8 @@ where
         engine
             .longest
             .fetch_max(policy.pointer_ttl(), Ordering::Relaxed);
+        let own = policy.max_loads;
+        let own = own.map(|loads| Limiter::new(loads, policy.max_queued_loads));
         let shelf = Shelf {
             name,
             policy,
@@ -264,6 +266,7 @@ where
             observer: Arc::clone(&engine.observer),
             tasks: engine.tasks.clone(),
             circles: Arc::clone(&engine.circles),
+            gate: Gate::new(own, Arc::clone(&engine.loads)),
             large: false.into(),
             told: false.into(),
             told_large: false.into(),

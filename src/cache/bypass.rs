@@ -12,12 +12,13 @@ use super::{
 use crate::{
     cached::{Cached, Found},
     error::{BoxError, Error},
-    load::{Draft, Loaded, loader, sorted},
+    load::{Draft, Loaded, in_time, loader, sorted},
     model::{Address, CacheKey, Lifetime},
     observe::Decision,
     outcome::Outcome,
 };
 use std::{future::Future, sync::Arc};
+use tokio::time::timeout;
 
 impl<V: Send + Sync + 'static> Core<V> {
     pub(super) async fn bypass<F, Fut, R, E>(
@@ -35,7 +36,11 @@ impl<V: Send + Sync + 'static> Core<V> {
         self.shelf.observer.note(Decision::Load);
         let future = Error::catching(load);
         let loaded = match future {
-            Ok(load) => finish(self.engine.tasks.run(loader(load))).await,
+            Ok(load) => {
+                let core = Arc::clone(&self);
+                self.answered(async move { in_time(&core.shelf, loader(load)).await })
+                    .await
+            }
             Err(panicked) => Err(panicked),
         };
         match loaded {
@@ -45,6 +50,19 @@ impl<V: Send + Sync + 'static> Core<V> {
                 self.shared(&at, Err(error))?.into_result()
             }
         }
+    }
+
+    /// What the load answers by the call's deadline. It goes on in its task.
+    async fn answered<T: Send + 'static>(
+        &self,
+        load: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let limit = self.shelf.policy.hard_timeout;
+        let loaded = timeout(limit, finish(self.engine.tasks.run(load))).await;
+        loaded.unwrap_or_else(|_| {
+            self.shelf.observer.note(Decision::Timeout);
+            Err(Error::late_call(limit))
+        })
     }
 
     /// The same for many keys: one call of the loader for all of them.
@@ -81,12 +99,15 @@ impl<V: Send + Sync + 'static> Core<V> {
         let (core, at) = (Arc::clone(&self), addresses.clone());
         let loaded = match future {
             Ok(load) => {
-                let sort = async move {
-                    let records = load.await;
-                    let records = records.map_err(|error| Error::from_loader(error.into()))?;
-                    Ok(sorted(&core.shelf, at.iter(), records))
-                };
-                finish(self.engine.tasks.run(sort)).await
+                self.answered(async move {
+                    let sort = async {
+                        let records = load.await;
+                        let records = records.map_err(|error| Error::from_loader(error.into()))?;
+                        Ok(sorted(&core.shelf, at.iter(), records))
+                    };
+                    in_time(&core.shelf, sort).await
+                })
+                .await
             }
             Err(panicked) => Err(panicked),
         };

@@ -6,8 +6,8 @@ use crate::{
     cached::Found,
     error::{BoxError, Error},
     load::{
-        Acquired, Flight, Grant, Joinable, Loaded, Permit, Role, Started, acquire, give_back,
-        loader, outlived, run, waits_for,
+        Acquired, Flight, Grant, Joinable, Led, Loaded, Pass, Permit, Role, Started, acquire,
+        admit, give_back, is_loading, loader, outlived, queue, run, waits_for,
     },
     model::{Address, Entry},
     observe::Decision,
@@ -39,12 +39,23 @@ pub(super) enum Followed<V> {
 }
 
 impl<V: Send + Sync + 'static> Core<V> {
-    /// What this process could not answer by itself.
+    /// What this process could not answer by itself, by the deadline of the call.
     pub(super) async fn miss<F, Fut, R, E>(
         self: &Arc<Self>,
         at: &Address,
         load: F,
     ) -> Result<Found<V>, Error>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.in_time(at, self.seek(at, load)).await
+    }
+
+    /// The same, however long it takes.
+    async fn seek<F, Fut, R, E>(self: &Arc<Self>, at: &Address, load: F) -> Result<Found<V>, Error>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
@@ -95,6 +106,9 @@ impl<V: Send + Sync + 'static> Core<V> {
             return Followed::Answered(Err(self.circular(at)));
         };
         self.shelf.observer.note(Decision::FlightJoined);
+        if is_loading() {
+            flight.hurry();
+        }
         match flight.answer().await {
             Some(answer) if self.may_share(flight, joined, &answer) => {
                 Followed::Answered(self.settled(at, answer).await)
@@ -172,27 +186,44 @@ impl<V: Send + Sync + 'static> Core<V> {
                 return Err(error);
             }
         };
+        let led = Led {
+            index: 0,
+            at: at.clone(),
+            permit,
+            grant,
+        };
+        let (led, pass) = match self.admitted(led).await {
+            Ok(admitted) => admitted,
+            Err(error) => return self.settled(at, Err(error)).await,
+        };
         let load = match Error::catching(load) {
             Ok(load) => loader(load),
             Err(error) => {
-                give_back(&self.shelf, at, &grant).await;
-                permit.complete(Err(error.clone()));
+                give_back(&self.shelf, at, &led.grant).await;
+                led.permit.complete(Err(error.clone()));
                 return Err(error);
             }
         };
         // From here on nothing that the caller does stops the load.
-        self.engine.tasks.spawn(run(
-            Arc::clone(&self.shelf),
-            at.clone(),
-            permit,
-            grant,
-            load,
-        ));
+        let shelf = Arc::clone(&self.shelf);
+        self.engine.tasks.spawn(run(shelf, led, pass, load));
         match flight.answer().await {
             Some(answer) => self.settled(at, answer).await,
             // The load's task was ended: these tiers or the runtime are shutting down.
             None => Err(Error::closed()),
         }
+    }
+
+    /// A place for a load, in turn.
+    async fn admitted(&self, led: Led<V>) -> Result<(Led<V>, Pass), Error> {
+        if let Some(pass) = admit(&self.shelf) {
+            return Ok((led, pass));
+        }
+        let queued = queue(&self.shelf, vec![led]).await;
+        let admitted = queued
+            .ok()
+            .and_then(|(mut led, pass)| Some((led.pop()?, pass)));
+        admitted.ok_or_else(Error::overloaded)
     }
 
     /// Everything before the loader: this process again, Redis, the lease.

@@ -7,6 +7,7 @@
 use super::{
     batch::BatchContext,
     core::Core,
+    deadline::Deadline,
     finish,
     fly::Followed,
     many::{Miss, Results},
@@ -15,14 +16,18 @@ use crate::{
     cached::Found,
     error::{BoxError, Error},
     load::{
-        Acquired, Grant, Led, Loaded, Meaning, Permit, Role, Seeker, Waiters, ask_many, give_back,
-        load_number, run_many, waits_for,
+        Acquired, Grant, Led, Loaded, Meaning, Pass, Permit, Role, Seeker, Waiters, admit,
+        ask_many, give_up, load_number, queue, run_many, waits_for,
     },
     model::{Address, CacheKey},
+    observe::Decision,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{future::Future, mem::take, sync::Arc};
-use tokio::select;
+use tokio::{
+    select,
+    time::{Instant, timeout_at},
+};
 
 /// The misses of one call on their way to a load, one's own or another's.
 pub(super) struct Loading<'a, K, V> {
@@ -31,16 +36,43 @@ pub(super) struct Loading<'a, K, V> {
     awaited: bool,
     /// The loader was called; one that nobody waits for is called once.
     called: bool,
+    /// When the call is to be answered; in the background nobody waits.
+    deadline: Option<Deadline>,
     results: Results<K, V>,
     misses: Vec<Miss>,
     /// Led by this call; Redis is to be asked who loads them.
     seekers: Vec<Seeker<'a, V>>,
     /// Loaded by other nodes.
     waiters: Waiters<'a, V>,
-    /// To be loaded by this call.
+    /// To be loaded by this call, as soon as there is a place.
     ready: Vec<Led<V>>,
+    /// The same with its place.
+    admitted: Vec<(Vec<Led<V>>, Pass)>,
     /// Loaded in this process, by this call or by others.
     flying: FuturesUnordered<BoxFuture<'a, Event<V>>>,
+}
+
+/// Waits for a place. Where the queue is full, stale values stand in as for a load that failed.
+async fn queued<V: Send + Sync + 'static>(core: &Core<V>, led: Vec<Led<V>>) -> Event<V> {
+    match queue(&core.shelf, led).await {
+        Ok((led, pass)) => Event::Admitted(led, pass),
+        Err(shed) => {
+            let mut settled = Vec::with_capacity(shed.len());
+            for (index, at) in shed {
+                let answer = core.settled(&at, Err(Error::overloaded())).await;
+                settled.push((index, answer));
+            }
+            Event::Landed(settled)
+        }
+    }
+}
+
+/// What happens until then; `None`: nothing.
+async fn by<T>(until: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match until {
+        Some(until) => timeout_at(until, future).await.ok(),
+        None => Some(future.await),
+    }
 }
 
 enum Event<V> {
@@ -48,7 +80,9 @@ enum Event<V> {
     Answered(usize, Result<Found<V>, Error>),
     /// Another's load was never begun, or is too old for this call.
     Abandoned(Miss),
-    /// A load of this call has ended.
+    /// A load of this call may begin.
+    Admitted(Vec<Led<V>>, Pass),
+    /// A load of this call has ended, or was shed.
     Landed(Vec<(usize, Result<Found<V>, Error>)>),
     /// Its task did not end by itself.
     Lost(Vec<usize>, Error),
@@ -59,16 +93,23 @@ where
     K: CacheKey + Clone + Send + 'static,
     V: Send + Sync + 'static,
 {
-    pub(super) fn new(core: &'a Core<V>, results: Results<K, V>, misses: Vec<Miss>) -> Self {
+    pub(super) fn new(
+        core: &'a Core<V>,
+        results: Results<K, V>,
+        misses: Vec<Miss>,
+        deadline: Option<Deadline>,
+    ) -> Self {
         Self {
             core,
             awaited: true,
             called: false,
+            deadline,
             results,
             misses,
             seekers: Vec::new(),
             waiters: Waiters::new(),
             ready: Vec::new(),
+            admitted: Vec::new(),
             flying: FuturesUnordered::new(),
         }
     }
@@ -81,7 +122,7 @@ where
     ) -> Self {
         let mut loading = Self {
             awaited: false,
-            ..Self::new(core, results, Vec::new())
+            ..Self::new(core, results, Vec::new(), None)
         };
         for (miss, permit) in led {
             loading.lead(miss, permit);
@@ -90,6 +131,8 @@ where
     }
 
     /// Whatever is ready is loaded before anything is waited for: between the two nothing can drop this call.
+    ///
+    /// At the deadline it ends, whatever is still without a result.
     pub(super) async fn run<F, Fut, I, R, E>(mut self, mut load: F) -> Results<K, V>
     where
         F: FnMut(BatchContext<K>) -> Fut,
@@ -100,12 +143,27 @@ where
     {
         loop {
             self.join();
-            self.seek().await;
+            let hard = self.deadline.map(|deadline| deadline.hard);
+            if by(hard, self.seek()).await.is_none() {
+                return self.results;
+            }
             self.load(&mut load);
-            if !self.wait().await {
+            if !self.wait_in_time().await {
                 return self.results;
             }
         }
+    }
+
+    /// `false`: nothing more will happen, or the call need not wait for it.
+    async fn wait_in_time(&mut self) -> bool {
+        let Some(deadline) = self.deadline else {
+            return self.wait().await;
+        };
+        let soft = deadline.soft.filter(|_| !deadline.is_soft_over());
+        let until = soft.unwrap_or(deadline.hard);
+        let waits = by(Some(until), self.wait()).await;
+        let enough = deadline.is_soft_over() && self.core.stand_in_many(&mut self.results);
+        waits.unwrap_or(true) && !enough && !deadline.is_over()
     }
 
     /// Leads what nobody loads in this process, and follows the rest.
@@ -214,14 +272,40 @@ where
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
     {
-        let mut led = take(&mut self.ready);
+        self.admit();
+        for (led, pass) in take(&mut self.admitted) {
+            self.begin(led, pass, load);
+        }
+    }
+
+    /// One place for all that is ready, or in turn: what is loaded elsewhere is waited for meanwhile.
+    fn admit(&mut self) {
+        let led = take(&mut self.ready);
         if led.is_empty() {
             return;
         }
         if self.called && !self.awaited {
-            return self.leave(led);
+            return give_up(&self.core.shelf, led);
         }
-        self.called = true;
+        let core = self.core;
+        match admit(&core.shelf) {
+            Some(pass) => self.admitted.push((led, pass)),
+            None if self.awaited => self.flying.push(queued(core, led).boxed()),
+            None => {
+                core.shelf.observer.note(Decision::DroppedRefresh);
+                give_up(&core.shelf, led);
+            }
+        }
+    }
+
+    fn begin<F, Fut, I, R, E>(&mut self, mut led: Vec<Led<V>>, pass: Pass, load: &mut F)
+    where
+        F: FnMut(BatchContext<K>) -> Fut,
+        Fut: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = (K, R)> + 'static,
+        R: Into<Loaded<V>> + 'static,
+        E: Into<BoxError> + 'static,
+    {
         led.sort_unstable_by_key(|led| led.index);
         let indices: Vec<_> = led.iter().map(|led| led.index).collect();
         let keys = indices
@@ -233,7 +317,8 @@ where
         let number = load_number();
         // It closes no circle, since nobody knows the load yet.
         let waiting = waits_for(&self.core.engine.circles, number);
-        let run = run_many(Arc::clone(&self.core.shelf), number, led, loader);
+        let shelf = Arc::clone(&self.core.shelf);
+        let run = run_many(shelf, number, led, pass, loader);
         let task = self.core.engine.tasks.run(run.map(Ok));
         let (core, awaited) = (self.core, self.awaited);
         let landed = async move {
@@ -254,17 +339,6 @@ where
             }
         };
         self.flying.push(landed.boxed());
-    }
-
-    /// Whoever waits for one of them goes on by itself.
-    fn leave(&self, led: Vec<Led<V>>) {
-        let shelf = Arc::clone(&self.core.shelf);
-        tokio::spawn(async move {
-            for led in led {
-                // The lease first, so that whoever leads next gets it.
-                give_back(&shelf, &led.at, &led.grant).await;
-            }
-        });
     }
 
     /// Waits for the next thing to happen, and takes what has happened with it. `false`: nothing will.
@@ -293,6 +367,7 @@ where
                 Ok(()) => self.misses.push(miss),
                 Err(error) => found[miss.index] = Some(Err(error)),
             },
+            Event::Admitted(led, pass) => self.admitted.push((led, pass)),
             Event::Landed(landed) => {
                 for (index, answer) in landed {
                     found[index] = Some(answer);

@@ -6,6 +6,7 @@
 use super::{
     batch::{Batch, BatchContext},
     core::{Asked, Core, Known},
+    deadline::Deadline,
     loading::Loading,
     renewing::Renewing,
 };
@@ -58,8 +59,12 @@ impl<V: Send + Sync + 'static> Core<V> {
         Q: CacheKey + ToOwned<Owned = K> + ?Sized + 'q,
     {
         let (mut results, misses) = self.local_many(keys);
-        let (missing, stale) = self.find_many(misses, &mut results.found).await;
-        if missing.is_empty() && stale.is_empty() {
+        if !misses.is_empty() {
+            let deadline = Deadline::of(&self.shelf.policy);
+            let finding = self.find_many_in_time(deadline, misses, &mut results.found);
+            finding.await;
+        }
+        if results.found.iter().all(Option::is_some) {
             self.batch(results)
         } else {
             self.batch_of_found(results)
@@ -83,11 +88,21 @@ impl<V: Send + Sync + 'static> Core<V> {
         let (mut results, misses) = self.local_many(keys);
         let mut renewing = Renewing::early(self, &results);
         let misses = renewing.stale(misses, &mut results.found);
-        let (mut misses, stale) = self.find_many(misses, &mut results.found).await;
+        if misses.is_empty() {
+            renewing.load(&results.keys, &mut load);
+            return self.batch(results);
+        }
+        let deadline = Deadline::of(&self.shelf.policy);
+        let finding = self.find_many_in_time(deadline, misses, &mut results.found);
+        let (mut misses, stale) = finding.await;
         misses.extend(renewing.found(stale, &mut results.found));
         renewing.load(&results.keys, &mut load);
         if !misses.is_empty() {
-            results = Loading::new(self, results, misses).run(load).await;
+            let loading = Loading::new(self, results, misses, Some(deadline));
+            results = loading.run(load).await;
+        }
+        if deadline.is_over() {
+            self.late_many(&mut results);
         }
         self.batch(results)
     }
@@ -141,7 +156,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// One look at Redis for all misses, and a second for those whose local value turned out to be old.
-    async fn find_many(
+    pub(super) async fn find_many(
         &self,
         misses: Vec<Miss>,
         found: &mut [Option<Result<Found<V>, Error>>],

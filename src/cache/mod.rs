@@ -1,7 +1,7 @@
 //! The handle on one cache.
 //!
 //! The read path from top to bottom is in `core.rs` and, on a miss, in `fly.rs`; that of many keys at once in `many.rs` and `loading.rs`;
-//! what is served past its TTL is in `stale.rs` and `renewing.rs`;
+//! what is served past its TTL is in `stale.rs` and `renewing.rs`, and what a call gets that is late in `deadline.rs`;
 //! a cache that knows its loader is in `loaders.rs`, with `collecting.rs` and `warm.rs`;
 //! invalidations and inserts are in `write.rs`; what is left of a read while the cache is off is in `bypass.rs`.
 
@@ -9,6 +9,7 @@ mod batch;
 mod bypass;
 mod collecting;
 mod core;
+mod deadline;
 mod fly;
 mod loaders;
 mod loading;
@@ -33,7 +34,7 @@ use crate::{
     engine::Engine,
     error::{BoxError, Error},
     invalidate::Receipt,
-    load::{LoadContext, Loaded, Shelf},
+    load::{LoadContext, Loaded, Loads, Shelf},
     model::{CacheKey, Policy, StoreVersion, Strength},
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
@@ -90,6 +91,12 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         self.core.shelf.local.usage()
     }
 
+    /// Its loads, running and queued, and how many may run at once; `None` without a [limit](Policy::max_loads) of its own.
+    #[must_use]
+    pub fn loads(&self) -> Option<Loads> {
+        self.core.shelf.gate.own()
+    }
+
     /// The value of `key` if some tier holds it; nothing is loaded.
     ///
     /// # Errors
@@ -111,7 +118,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         let found = match self.core.local(&key) {
             Some(found) => Some(found),
             // On the heap, so that a hit need not carry the room for a miss.
-            None => Box::pin(self.core.find(&self.core.shelf.address(key))).await,
+            None => Box::pin(self.core.find_in_time(&self.core.shelf.address(key))).await,
         };
         found.map(Found::into_result).transpose()
     }
@@ -123,8 +130,10 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     ///
     /// # Errors
     /// The loader's error or panic, shared by all that waited for it; [`is_absent`](Error::is_absent) if it found no
-    /// such value; [`is_circular`](Error::is_circular) if this call is part of a load that would wait for itself; and
-    /// after a shutdown. Redis not answering is not an error: the loader is asked.
+    /// such value; [`is_timeout`](Error::is_timeout) at the [deadline](Policy::hard_timeout) of the call, or if the load
+    /// [was stopped](Policy::load_timeout); [`is_overloaded`](Error::is_overloaded) if too many loads run and
+    /// [queue](Policy::max_loads); [`is_circular`](Error::is_circular) if this call is part of a load that would
+    /// wait for itself; and after a shutdown. Redis not answering is not an error: the loader is asked.
     ///
     /// # Cancel safety
     /// Dropping this future does not stop a load in progress; its result still fills the cache. Dropped before the
@@ -208,7 +217,9 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     ///
     /// # Errors
     /// After a shutdown. Whatever happens to a key is that key's result in the batch: the loader's error or panic,
-    /// shared by all keys of that call; [`is_absent`](Error::is_absent); [`is_circular`](Error::is_circular).
+    /// shared by all keys of that call; [`is_absent`](Error::is_absent); [`is_circular`](Error::is_circular);
+    /// [`is_overloaded`](Error::is_overloaded);
+    /// [`is_timeout`](Error::is_timeout) for those that were not answered by the deadline.
     ///
     /// # Cancel safety
     /// As for [`get_or_load`](Self::get_or_load): dropping this future does not stop a load in progress. Keys that were

@@ -59,7 +59,7 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
         let at = core.pinned(key, self.version);
         let found = match core.local(&at.key) {
             Some(found) => Some(found),
-            None => Box::pin(core.find(&at)).await,
+            None => Box::pin(core.find_in_time(&at)).await,
         };
         found.map(Found::into_result).transpose()
     }

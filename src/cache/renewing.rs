@@ -88,6 +88,13 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
         E: Into<BoxError> + 'static,
     {
         let core = self.core;
+        if self.old.is_empty() {
+            return;
+        }
+        if core.shelf.gate.is_full() {
+            core.shelf.observer.note(Decision::DroppedRefresh);
+            return;
+        }
         let now = core.shelf.now();
         let mut renewed = Vec::new();
         for (place, entry) in self.old {

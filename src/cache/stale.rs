@@ -1,4 +1,4 @@
-//! Past the TTL: a value that is served while a load replaces it, and one that stands in for a load that failed.
+//! Past the TTL: a value that is served while a load replaces it, and one that stands in for a load that failed or is late.
 //!
 //! A stale value has passed its TTL and nothing else: it is of the current version, none of its tags was bumped, and
 //! its proof is asked for as for a fresh one. So a stale window never weakens what an invalidation promises.
@@ -7,7 +7,7 @@ use super::core::{Asked, Core};
 use crate::{
     cached::Found,
     error::{BoxError, Error},
-    load::{Acquired, Grant, Loaded, Loader, Permit, Role, loader, outlived, run},
+    load::{Acquired, Grant, Led, Loaded, Loader, Permit, Role, give_up, loader, outlived, run},
     local::Ticket,
     model::{Address, Entry, RenderedKey, millis},
     observe::Decision,
@@ -79,12 +79,12 @@ impl<V: Send + Sync + 'static> Core<V> {
         Some(self.answer(key, entry, now, outcome))
     }
 
-    fn error_window(&self) -> u64 {
+    pub(super) fn error_window(&self) -> u64 {
         millis(self.shelf.policy.stale_if_error)
     }
 
     /// A local value past its TTL, proven as one that is not.
-    fn proven_stale(&self, key: &RenderedKey, now: u64) -> Option<Arc<Entry<V>>> {
+    pub(super) fn proven_stale(&self, key: &RenderedKey, now: u64) -> Option<Arc<Entry<V>>> {
         let proof = self.engine.proofs.read(self.shelf.bucket(key));
         let entry = self.shelf.local.get(key.hash(), key.bytes())?;
         let window = self.shelf.policy.stale_for();
@@ -123,6 +123,11 @@ impl<V: Send + Sync + 'static> Core<V> {
         if entry.is_paused(self.shelf.now()) || self.engine.journal().holds(at.id) {
             return;
         }
+        // Somebody waits for those that run: this can wait.
+        if self.shelf.gate.is_full() {
+            self.shelf.observer.note(Decision::DroppedRefresh);
+            return;
+        }
         let Role::Lead(permit) = self.join(at, self.started(), 0) else {
             return;
         };
@@ -153,7 +158,19 @@ impl<V: Send + Sync + 'static> Core<V> {
             Ok(Acquired::Load(leased)) => {
                 let flight = Arc::clone(permit.flight());
                 let shelf = Arc::clone(&self.shelf);
-                run(shelf, at, permit, Grant::Leased(leased), loader).await;
+                let led = Led {
+                    index: 0,
+                    at,
+                    permit,
+                    grant: Grant::Leased(leased),
+                };
+                match shelf.gate.try_enter() {
+                    Some(places) => run(shelf, led, Some(places), loader).await,
+                    None => {
+                        shelf.observer.note(Decision::DroppedRefresh);
+                        give_up(&shelf, vec![led]);
+                    }
+                }
                 if matches!(flight.answer().await, Some(Err(_)) | None) {
                     self.pause(&entry);
                 }
@@ -192,13 +209,13 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// The value of before, proven like any other: nothing that was invalidated stands in.
-    async fn stand_in(&self, at: &Address) -> Option<Found<V>> {
+    pub(super) async fn stand_in(&self, at: &Address) -> Option<Found<V>> {
         if let Some(found) = self.local(&at.key) {
             // Somebody has filled it meanwhile.
             return Some(found);
         }
         if let Some(entry) = self.proven_stale(&at.key, self.shelf.now()) {
-            return self.stand(at, entry);
+            return self.stand_within(at, entry);
         }
         let ticket = self.believed(at)?;
         let asked = match self.shelf.remote.read(at, self.shelf.is_large()).await {
@@ -207,25 +224,31 @@ impl<V: Send + Sync + 'static> Core<V> {
         };
         match asked {
             Ok(Asked::Hit(found)) => Some(found),
-            Ok(Asked::Stale(entry)) => self.stand(at, entry),
+            Ok(Asked::Stale(entry)) => self.stand_within(at, entry),
             Ok(Asked::Miss(_)) => None,
-            Err(_) => self.stand(at, self.unproven_stale(at)?),
+            Err(_) => self.stand_within(at, self.unproven_stale(at)?),
         }
+    }
+
+    fn stand_within(&self, at: &Address, entry: Arc<Entry<V>>) -> Option<Found<V>> {
+        self.may_stand(&entry).then(|| self.stand(at, entry))
+    }
+
+    /// Whether it is inside the window of values that stand in.
+    pub(super) fn may_stand(&self, entry: &Entry<V>) -> bool {
+        let now = self.shelf.now();
+        self.shelf.is_stale_within(entry, self.error_window(), now)
     }
 
     /// The store is left alone for a while then.
-    fn stand(&self, at: &Address, entry: Arc<Entry<V>>) -> Option<Found<V>> {
-        let now = self.shelf.now();
-        let window = self.error_window();
-        if !self.shelf.is_stale_within(&entry, window, now) {
-            return None;
-        }
+    pub(super) fn stand(&self, at: &Address, entry: Arc<Entry<V>>) -> Found<V> {
         self.pause(&entry);
-        Some(self.answer(&at.key, entry, now, Outcome::StaleIfError))
+        let now = self.shelf.now();
+        self.answer(&at.key, entry, now, Outcome::StaleIfError)
     }
 
     /// Redis did not answer: what it proved last, within the local TTL.
-    fn unproven_stale(&self, at: &Address) -> Option<Arc<Entry<V>>> {
+    pub(super) fn unproven_stale(&self, at: &Address) -> Option<Arc<Entry<V>>> {
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let served = entry.is_proven(self.shelf.now())
             && self.engine.proofs.agree()

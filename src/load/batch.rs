@@ -4,13 +4,14 @@
 //! the round trips. To everybody who looks for circles, the flights wait for the load as a whole.
 
 use super::{
+    admit::Pass,
     circle,
     flight::Permit,
     lease::LEASE,
     loaded::Loaded,
     nested::{Inherited, Reads},
     places::Places,
-    run::{AbortOnDrop, Filling, Grant, Load, Settling, hold_lease, loads_under},
+    run::{AbortOnDrop, Filling, Grant, Load, Settling, hold_lease, in_time, loads_under},
     shelf::Shelf,
 };
 use crate::{
@@ -24,7 +25,7 @@ use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{join, time::sleep};
 
-/// A key with the right to load it.
+/// A key with the right to load it, and its place in the batch.
 pub(crate) struct Led<V> {
     pub(crate) index: usize,
     pub(crate) at: Address,
@@ -42,6 +43,7 @@ pub(crate) async fn run_many<V, K, I, R, E>(
     shelf: Arc<Shelf<V>>,
     number: u64,
     led: Vec<Led<V>>,
+    pass: Pass,
     loader: Result<impl Future<Output = Result<I, E>> + Send, Error>,
 ) -> Vec<Landed<V>>
 where
@@ -72,19 +74,25 @@ where
         }
     };
     let reads = Reads::new(&shelf.remote);
-    let loaded = circle::within(number, reads.of(loaded));
+    let loaded = async { in_time(&shelf, reads.of(loaded)).await };
+    let loaded = circle::within(number, loaded);
     let loaded = AssertUnwindSafe(loaded).catch_unwind();
     let loaded = match loaded.await {
         Ok(loaded) => loaded,
         Err(panic) => Err(Error::panicked(&*panic)),
     };
+    drop(pass);
+    let took = shelf.clock.precise().saturating_sub(began);
+    if loaded.is_ok() {
+        shelf.remote.loaded(took);
+    }
     let answers = match loaded {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) => led.iter().map(|_| Err(error.clone())).collect(),
     };
     let time = Time {
         began: millis(began),
-        micros: shelf.clock.precise().saturating_sub(began).as_micros(),
+        micros: took.as_micros(),
     };
     // What the loader has read went into all that it answered, as far as anybody can tell.
     settle_many(&shelf, time, led, answers, &reads.take()).await
@@ -260,7 +268,7 @@ async fn land<V: Send + Sync + 'static>(
 }
 
 /// Keeps all leases as long as the load goes on; from here on their events detach no flight of theirs.
-fn keep_leases<V: Send + Sync + 'static>(
+pub(super) fn keep_leases<V: Send + Sync + 'static>(
     shelf: &Arc<Shelf<V>>,
     led: &[Led<V>],
 ) -> Option<AbortOnDrop> {

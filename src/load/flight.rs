@@ -4,7 +4,10 @@
 //! invalidated, so a reader that begins now must not get what it loads. A leader that is dropped before its
 //! loader's future was spawned hands over: one of those who wait goes on in its place.
 
-use super::circle;
+use super::{
+    circle,
+    moment::{Joinable, Started},
+};
 use crate::{
     cached::Found,
     error::Error,
@@ -47,6 +50,8 @@ pub(crate) struct Flight<V> {
     state: Mutex<State<V>>,
     ended: Notify,
     woken: Notify,
+    /// A running load waits for it.
+    hurried: Notify,
 }
 
 enum State<V> {
@@ -59,25 +64,6 @@ enum State<V> {
 pub(crate) enum Role<V> {
     Lead(Permit<V>),
     Follow(Arc<Flight<V>>),
-}
-
-/// The moment at which a flight begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Started {
-    pub(crate) at: u64,
-    /// Generation of the tag table.
-    pub(crate) told: u64,
-    /// How often this process was told of an entity, of whatever cache.
-    pub(crate) touched: u64,
-}
-
-/// Which flights may be joined: those that an invalidation would have detached by now.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Joinable {
-    /// The feed of the key's bucket is live.
-    pub(crate) live: bool,
-    /// Without a live feed, flights that began at or after this moment.
-    pub(crate) since: u64,
 }
 
 impl<V> Flights<V> {
@@ -189,6 +175,7 @@ impl<V> Flight<V> {
             state: Mutex::new(State::Running),
             ended: Notify::new(),
             woken: Notify::new(),
+            hurried: Notify::new(),
         })
     }
 
@@ -230,6 +217,15 @@ impl<V> Flight<V> {
         self.woken.notified().await;
     }
 
+    /// A running load waits for this one: where it queues behind such loads, nobody would get on.
+    pub(crate) fn hurry(&self) {
+        self.hurried.notify_one();
+    }
+
+    pub(super) async fn hurried(&self) {
+        self.hurried.notified().await;
+    }
+
     fn end(&self, state: State<V>) {
         *lock(&self.state) = state;
         self.ended.notify_waiters();
@@ -245,6 +241,14 @@ pub(crate) struct Permit<V> {
 impl<V> Permit<V> {
     pub(crate) fn flight(&self) -> &Arc<Flight<V>> {
         &self.flight
+    }
+
+    /// A running load waits for the lease of this key: where a detached flight queues with it, see [`Flight::hurry`].
+    pub(super) fn hurry_others(&self) {
+        let asking = lock(&self.flights.asking);
+        for flight in asking.get(&self.flight.key.hash()).into_iter().flatten() {
+            flight.hurry();
+        }
     }
 
     /// From now on the flight hears of fills of its key, until the answer is dropped.

@@ -4,7 +4,12 @@
 //! that finds another loading waits for the push that the value is there, looking again itself now and then; when
 //! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
 
-use super::{circle::Waiting, flight::Permit, shelf::Shelf, unpack::Unpacked};
+use super::{
+    circle::{Waiting, is_loading},
+    flight::Permit,
+    shelf::Shelf,
+    unpack::Unpacked,
+};
 use crate::{
     local::Ticket,
     model::{Address, Entry, Generation, Head, Version},
@@ -159,6 +164,9 @@ impl Question {
                 else {
                     return Ok(Meaning::Acquired(Acquired::Circular));
                 };
+                if is_loading() {
+                    permit.hurry_others();
+                }
                 let version = opened.generation.version;
                 let moved_on = self.followed.is_some_and(|followed| followed != version);
                 if moved_on || Instant::now() >= self.patience {

@@ -1,6 +1,8 @@
 //! The loader's task: it runs to its end whoever still waits, and fills what it loaded.
 
 use super::{
+    admit::Pass,
+    batch::Led,
     circle,
     draft::Draft,
     flight::Permit,
@@ -20,7 +22,7 @@ use crate::{
 };
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 /// The right to load, and what the value will be worth.
 pub(crate) enum Grant {
@@ -67,25 +69,45 @@ where
     })
 }
 
+/// What a loader answers, unless it runs longer than the policy allows: then it is stopped.
+pub(crate) async fn in_time<V, T>(
+    shelf: &Shelf<V>,
+    loader: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let limit = shelf.policy.load_timeout_or_default();
+    timeout(limit, loader).await.unwrap_or_else(|_| {
+        shelf.observer.note(Decision::LoadTimeout);
+        Err(Error::late_load(limit))
+    })
+}
+
 /// Runs the loader, fills both tiers and answers everybody who waits.
 pub(crate) async fn run<V: Send + Sync + 'static>(
     shelf: Arc<Shelf<V>>,
-    at: Address,
-    permit: Permit<V>,
-    grant: Grant,
+    led: Led<V>,
+    pass: Pass,
     loader: Loader<V>,
 ) {
+    let Led {
+        at, permit, grant, ..
+    } = led;
     let _kept = keep_lease(&shelf, &at, &permit, &grant);
     let _held = hold_lease(&shelf, &at, &permit, &grant);
     let began = shelf.clock.precise();
     shelf.observer.note(Decision::Load);
     let reads = Reads::new(&shelf.remote);
-    let loader = circle::within(permit.flight().number(), reads.of(loader));
+    // Within the future that is caught: what is stopped in the middle is dropped there.
+    let loader = async { in_time(&shelf, reads.of(loader)).await };
+    let loader = circle::within(permit.flight().number(), loader);
     let answer = match AssertUnwindSafe(loader).catch_unwind().await {
         Ok(answer) => answer,
         Err(panic) => Err(Error::panicked(&*panic)),
     };
+    drop(pass);
     let took = shelf.clock.precise().saturating_sub(began);
+    if answer.is_ok() {
+        shelf.remote.loaded(took);
+    }
     let load = Load {
         shelf: &shelf,
         at: &at,

@@ -1,6 +1,6 @@
 //! Where a cache keeps its values, and the two ways between a value and its bytes.
 
-use super::{Circles, draft::Draft};
+use super::{Circles, draft::Draft, gate::Gate};
 use crate::{
     codec::{self, EncodeError, Limits, ValueCodec},
     local::{Local, Ticket},
@@ -39,6 +39,7 @@ pub(crate) struct Shelf<V> {
     pub(crate) observer: Arc<Observer>,
     pub(crate) tasks: Tasks,
     pub(crate) circles: Arc<Circles>,
+    pub(crate) gate: Gate,
     /// Whether some value was too big for the connection of the small ones.
     pub(crate) large: AtomicBool,
     /// Whether the log has told of a value that cannot be stored.

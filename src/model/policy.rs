@@ -39,6 +39,11 @@ pub struct Policy {
     pub(crate) stale_if_error: Duration,
     retry_after: Duration,
     early_refresh: f64,
+    soft_timeout: Option<Duration>,
+    pub(crate) hard_timeout: Duration,
+    load_timeout: Option<Duration>,
+    pub(crate) max_loads: Option<usize>,
+    pub(crate) max_queued_loads: Option<usize>,
     pub(crate) local_capacity: u64,
     pub(crate) level: Level,
 }
@@ -57,6 +62,11 @@ impl Policy {
             stale_if_error: Duration::ZERO,
             retry_after: Duration::from_secs(1),
             early_refresh: 1.0,
+            soft_timeout: None,
+            hard_timeout: DEFAULT_HARD_TIMEOUT,
+            load_timeout: None,
+            max_loads: None,
+            max_queued_loads: None,
             local_capacity: 64 << 20,
             level: Level::Eventual,
         }
@@ -141,6 +151,62 @@ impl Policy {
         self
     }
 
+    /// How long a call waits before a value past its TTL, inside [`stale_if_error`](Self::stale_if_error), is its answer.
+    /// The load goes on and fills. Where there is no such value the call waits on.
+    ///
+    /// One millisecond up to the [`hard_timeout`](Self::hard_timeout). Default: none, a call waits until the hard timeout.
+    #[must_use]
+    pub const fn soft_timeout(mut self, limit: Duration) -> Self {
+        self.soft_timeout = Some(limit);
+        self
+    }
+
+    /// The deadline of a call, over everything that it may wait for: Redis, another's load, a place in the queue, its own
+    /// load. It ends with a value past its TTL, inside [`stale_if_error`](Self::stale_if_error), or an error with
+    /// [`is_timeout`](crate::Error::is_timeout). The load goes on and fills, as long as
+    /// [`load_timeout`](Self::load_timeout) lets it.
+    ///
+    /// One millisecond to ten years. Default: 30 s.
+    #[must_use]
+    pub const fn hard_timeout(mut self, limit: Duration) -> Self {
+        self.hard_timeout = limit;
+        self
+    }
+
+    /// How long a loader may run, whoever waits for it: then its future is dropped, all that wait for it get an error with
+    /// [`is_timeout`](crate::Error::is_timeout) or a stale value, and the next read begins another load. As short as
+    /// the [`hard_timeout`](Self::hard_timeout), a late load is stopped instead of going on.
+    ///
+    /// One millisecond to ten years. Default: 60 s, or the hard timeout if that is longer.
+    #[must_use]
+    pub const fn load_timeout(mut self, limit: Duration) -> Self {
+        self.load_timeout = Some(limit);
+        self
+    }
+
+    /// How many loads of this cache may run at once in this process, those in the background among them; a batch's loader counts
+    /// as one. Further ones queue in turn, until their call's [`hard_timeout`](Self::hard_timeout).
+    ///
+    /// A load that another load's loader asks for runs within the place of that one, so that loads never wait for each other's
+    /// places. At least 1. Default: none, only that of
+    /// [`TiersBuilder::max_loads`](crate::TiersBuilder::max_loads).
+    #[must_use]
+    pub const fn max_loads(mut self, loads: usize) -> Self {
+        self.max_loads = Some(loads);
+        self
+    }
+
+    /// How many loads of this cache may queue. What comes beyond is not loaded: its calls end at once, with a value past
+    /// its TTL, inside [`stale_if_error`](Self::stale_if_error), or an error with
+    /// [`is_overloaded`](crate::Error::is_overloaded). Zero: nothing queues.
+    ///
+    /// Needs [`max_loads`](Self::max_loads). Default: a hundred times that.
+    #[must_use]
+    pub const fn max_queued_loads(mut self, loads: usize) -> Self {
+        self.max_queued_loads = Some(loads);
+        self
+    }
+
     /// How many bytes this cache may hold in this process, counted as encoded values, keys and overhead.
     ///
     /// Default: 64 MiB.
@@ -169,6 +235,27 @@ impl Policy {
         )?;
         check("stale_if_error", self.stale_if_error, Duration::ZERO)?;
         check("retry_after", self.retry_after, Duration::ZERO)?;
+        check("hard_timeout", self.hard_timeout, SHORTEST)?;
+        check("load_timeout", self.load_timeout_or_default(), SHORTEST)?;
+        if let Some(soft) = self.soft_timeout {
+            check("soft_timeout", soft, SHORTEST)?;
+            if soft > self.hard_timeout {
+                return Err(Error::config(format!(
+                    "the policy's soft_timeout of {soft:?} is refused: it is beyond the hard_timeout of {:?}",
+                    self.hard_timeout
+                )));
+            }
+        }
+        if self.max_loads == Some(0) {
+            return Err(Error::config(
+                "the policy's max_loads is zero: nothing could be loaded",
+            ));
+        }
+        if self.max_queued_loads.is_some() && self.max_loads.is_none() {
+            return Err(Error::config(
+                "the policy's max_queued_loads is refused: it needs a max_loads",
+            ));
+        }
         if !(0.0..=100.0).contains(&self.early_refresh) {
             return Err(Error::config(format!(
                 "the policy's early_refresh of {} is refused: it must be 0 to 100",
@@ -247,6 +334,16 @@ impl Policy {
         millis as u64
     }
 
+    /// How long a call waits before a stale value is its answer; `None`: until its deadline, or there can be no such value.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.soft_timeout.filter(|_| !self.stale_if_error.is_zero())
+    }
+
+    pub(crate) fn load_timeout_or_default(&self) -> Duration {
+        let default = DEFAULT_LOAD_TIMEOUT.max(self.hard_timeout);
+        self.load_timeout.unwrap_or(default)
+    }
+
     fn absent_ttl_or_default(&self) -> Duration {
         self.absent_ttl.unwrap_or(DEFAULT_ABSENT_TTL).min(self.ttl)
     }
@@ -275,6 +372,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
 const DEFAULT_LOCAL_TTL: Duration = Duration::from_secs(30);
 const DEFAULT_ABSENT_TTL: Duration = Duration::from_secs(10);
+const DEFAULT_HARD_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 const POINTER_SLACK: u64 = 60_000;
 /// One read in about 22,000 would draw a longer time.
 const LONGEST_DRAW: f64 = 10.0;
@@ -302,6 +401,21 @@ mod tests {
             ("jitter", Policy::ttl(hour).jitter(0.6)),
             ("jitter", Policy::ttl(hour).jitter(f64::NAN)),
             ("local_capacity", Policy::ttl(hour).local_capacity(0)),
+            ("max_loads", Policy::ttl(hour).max_loads(0)),
+            ("max_queued_loads", Policy::ttl(hour).max_queued_loads(9)),
+            (
+                "hard_timeout",
+                Policy::ttl(hour).hard_timeout(Duration::ZERO),
+            ),
+            ("soft_timeout", Policy::ttl(hour).soft_timeout(hour)),
+            (
+                "soft_timeout",
+                Policy::ttl(hour).soft_timeout(Duration::ZERO),
+            ),
+            (
+                "load_timeout",
+                Policy::ttl(hour).load_timeout(Duration::MAX),
+            ),
         ];
         for (setting, policy) in cases {
             let error = policy.checked().unwrap_err();
@@ -339,6 +453,18 @@ mod tests {
             .jitter(0.0);
 
         assert_eq!(policy.jittered_local_ttl(), 5000);
+    }
+
+    #[test]
+    fn a_load_may_run_as_long_as_a_call_may_wait_for_it() {
+        let policy = Policy::ttl(Duration::from_secs(10));
+        let minutes = Duration::from_secs(300);
+
+        assert_eq!(policy.load_timeout_or_default(), Duration::from_secs(60));
+        let patient = policy.hard_timeout(minutes);
+        assert_eq!(patient.load_timeout_or_default(), minutes);
+        let strict = patient.load_timeout(Duration::from_secs(1));
+        assert_eq!(strict.load_timeout_or_default(), Duration::from_secs(1));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod layout;
 mod many;
 mod memory;
 mod order;
+mod pace;
 mod reader;
 mod records;
 mod scripts;
@@ -407,6 +408,14 @@ impl Remote {
         match self {
             Self::Redis(redis) => redis.is_up(),
             Self::Memory(memory) => memory.is_up(),
+        }
+    }
+
+    /// The store has answered a load: a Redis that is slower is not worth asking.
+    pub(crate) fn loaded(&self, took: Duration) {
+        match self {
+            Self::Redis(redis) => redis.connections().pace().loaded(took),
+            Self::Memory(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@ use crate::{
     engine::{Engine, Parts, Protections},
     error::Error,
     feed::Ready,
+    load::Limiter,
     model::{Clock, SystemClock, checked_name},
     remote::{InProcess, Layout, RedisRemote, Remote},
 };
@@ -21,6 +22,8 @@ pub struct TiersBuilder {
     start_without_redis: bool,
     remote_timeout: Duration,
     heartbeat: Duration,
+    max_loads: usize,
+    max_queued_loads: Option<usize>,
     clock: Arc<dyn Clock>,
     protections: Protections,
 }
@@ -52,6 +55,8 @@ impl TiersBuilder {
             start_without_redis: false,
             remote_timeout: Duration::from_millis(50),
             heartbeat: Duration::from_millis(500),
+            max_loads: MAX_LOADS,
+            max_queued_loads: None,
             clock: Arc::new(SystemClock::new()),
             protections: Protections {
                 stale_fill: true,
@@ -111,6 +116,22 @@ impl TiersBuilder {
         self
     }
 
+    /// How many loads of all caches together may run at once, in this process; at least 1. Further ones queue in turn; see
+    /// [`Policy::max_loads`](crate::Policy::max_loads), which limits one cache. Choose about as many as the store has
+    /// connections for this process. Default: 1024.
+    pub fn max_loads(mut self, loads: usize) -> Self {
+        self.max_loads = loads;
+        self
+    }
+
+    /// How many loads may queue; what comes beyond is shed with an error that
+    /// [`is_overloaded`](crate::Error::is_overloaded), or a stale value. Zero: nothing queues. Default: a hundred times
+    /// [`max_loads`](Self::max_loads).
+    pub fn max_queued_loads(mut self, loads: usize) -> Self {
+        self.max_queued_loads = Some(loads);
+        self
+    }
+
     /// Reads time from this clock. Default: the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -157,6 +178,7 @@ impl TiersBuilder {
             remote_limit: self.remote_timeout,
             clock: self.clock,
             heartbeat: self.heartbeat,
+            loads: Limiter::new(self.max_loads, self.max_queued_loads),
             protections: self.protections,
         });
         if answers && enabled && timeout(START, until_ready(ready)).await.is_err() {
@@ -181,6 +203,11 @@ impl TiersBuilder {
             Duration::from_millis(1),
         )?;
         check_range("heartbeat", self.heartbeat, Duration::from_millis(10))?;
+        if self.max_loads == 0 {
+            return Err(Error::config(
+                "the max_loads is zero: nothing could be loaded",
+            ));
+        }
         Ok(Layout::new(prefix, namespace, BUCKETS))
     }
 }
@@ -260,4 +287,6 @@ const BUCKETS: u16 = 64;
 const START: Duration = Duration::from_secs(5);
 /// How long a start waits for a Redis that it can do without.
 const START_WITHOUT: Duration = Duration::from_secs(1);
+/// Above what any pool of connections to a store has: it ends a flood, and nobody else meets it.
+const MAX_LOADS: usize = 1024;
 const LONGEST: Duration = Duration::from_secs(60);

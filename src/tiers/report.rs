@@ -2,6 +2,7 @@
 
 use crate::{
     engine::{Engine, Left},
+    load::Loads,
     model::{Level, millis},
     observe::Counters,
     remote::{Advice, Standing, Trouble},
@@ -22,6 +23,7 @@ pub struct Report {
     proven_buckets: usize,
     buckets: usize,
     bumped_tags: usize,
+    loads: Loads,
     counters: Counters,
 }
 
@@ -39,6 +41,7 @@ impl Report {
             proven_buckets: engine.proofs.live(now),
             buckets: usize::from(engine.layout.feeds()),
             bumped_tags: engine.tags.len(),
+            loads: engine.loads.loads(),
             counters: engine.observer.counters(),
         }
     }
@@ -110,6 +113,12 @@ impl Report {
         self.bumped_tags
     }
 
+    /// The loads of all caches, running and queued, and how many may run at once.
+    #[must_use]
+    pub fn loads(&self) -> Loads {
+        self.loads
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -124,6 +133,8 @@ impl Report {
 pub enum RemoteState {
     /// It answers.
     Up,
+    /// It answers, but later than the store: reads go to the store, invalidations are sent and heard.
+    Slow,
     /// A call failed, and no probe was answered in time since: one is under way, or Redis answers too slowly. Reads go to the store meanwhile.
     Probing,
     /// The probe failed too, or nothing was answered yet: reads go to the store, and probes go on.
@@ -134,6 +145,7 @@ impl RemoteState {
     fn of(standing: Standing) -> Self {
         match standing {
             Standing::Up => Self::Up,
+            Standing::Slow => Self::Slow,
             Standing::Probing => Self::Probing,
             Standing::Away => Self::Away,
         }

@@ -9,10 +9,12 @@ mod batches;
 #[cfg(feature = "proof")]
 mod chaos;
 mod codecs;
+mod deadlines;
 mod draining;
 #[cfg(feature = "proof")]
 mod faults;
 mod leases;
+mod limits;
 mod loaders;
 mod loading;
 mod nodes;

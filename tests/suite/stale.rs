@@ -10,40 +10,60 @@ mod soft;
 use crate::nodes::Remote;
 use crate::reads::{Numbers, ends, numbers};
 use std::{io, sync::Arc, time::Duration};
-use tricache::{Cached, Error, InProcess, ManualClock, Policy, Tiers};
+use tricache::{Cached, Error, InProcess, ManualClock, Policy, Tiers, TiersBuilder};
 use tricache_test_support::{CountingStore, eventually};
 
 /// Nodes around a hub, with one clock for all.
-struct Nodes {
-    clock: ManualClock,
-    hub: InProcess,
-    nodes: Vec<(Tiers, Numbers)>,
+pub(crate) struct Nodes {
+    pub(crate) clock: ManualClock,
+    pub(crate) hub: InProcess,
+    pub(crate) nodes: Vec<(Tiers, Numbers)>,
 }
 
 impl Nodes {
-    async fn start<const N: usize>(policy: Policy) -> Self {
+    pub(crate) async fn start<const N: usize>(policy: Policy) -> Self {
+        Self::with::<N>(policy, |builder| builder).await
+    }
+
+    pub(crate) async fn with<const N: usize>(
+        policy: Policy,
+        set: impl Fn(TiersBuilder) -> TiersBuilder,
+    ) -> Self {
         let clock = ManualClock::new();
         let hub = InProcess::with_clock(Arc::new(clock.clone()));
         let mut nodes = Vec::new();
         for _ in 0..N {
             let remote = Remote::Hub(hub.clone());
             let builder = remote.builder().clock(Arc::new(clock.clone()));
-            nodes.push(numbers(builder.heartbeat(BEAT), policy).await);
+            nodes.push(numbers(set(builder.heartbeat(BEAT)), policy).await);
         }
         Self { clock, hub, nodes }
     }
 
-    fn cache(&self, node: usize) -> &Numbers {
+    /// Begins the epochs of all buckets: the first use of one detaches its flights.
+    pub(crate) async fn use_buckets(&self) {
+        let keys: Vec<u64> = (10_000..12_000).collect();
+        ends(self.cache(0).invalidate_many(&keys)).await.unwrap();
+        eventually("all are proven", async || {
+            let report = self.nodes.iter().map(|(tiers, _)| tiers.report());
+            report
+                .map(|it| it.proven_buckets())
+                .all(|proven| proven == 65)
+        })
+        .await;
+    }
+
+    pub(crate) fn cache(&self, node: usize) -> &Numbers {
         &self.nodes[node].1
     }
 
-    fn counters(&self, node: usize) -> tricache::Counters {
+    pub(crate) fn counters(&self, node: usize) -> tricache::Counters {
         *self.nodes[node].0.report().counters()
     }
 }
 
 /// Reads one key; `fails`: the store is asked, and answers an error.
-async fn load(
+pub(crate) async fn load(
     cache: &Numbers,
     store: &CountingStore,
     key: u64,
@@ -60,12 +80,12 @@ async fn load(
     ends(cache.get_or_load(&key, load)).await
 }
 
-async fn good(cache: &Numbers, store: &CountingStore, key: u64) -> Cached<u64> {
+pub(crate) async fn good(cache: &Numbers, store: &CountingStore, key: u64) -> Cached<u64> {
     load(cache, store, key, false).await.unwrap()
 }
 
 /// Waits until a read answers the value fresh.
-async fn refreshed(cache: &Numbers, key: u64, value: u64) {
+pub(crate) async fn refreshed(cache: &Numbers, key: u64, value: u64) {
     eventually("the fresh value is there", async || {
         let cached = ends(cache.get(&key)).await.unwrap();
         cached.is_some_and(|cached| *cached == value && !cached.is_stale())
@@ -73,7 +93,7 @@ async fn refreshed(cache: &Numbers, key: u64, value: u64) {
     .await;
 }
 
-fn windows(revalidate: Duration, error: Duration) -> Policy {
+pub(crate) fn windows(revalidate: Duration, error: Duration) -> Policy {
     Policy::ttl(TTL)
         .jitter(0.0)
         .stale_while_revalidate(revalidate)
@@ -81,6 +101,6 @@ fn windows(revalidate: Duration, error: Duration) -> Policy {
 }
 
 const BEAT: Duration = Duration::from_millis(20);
-const TTL: Duration = Duration::from_secs(10);
-const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const TTL: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 const MILLISECOND: Duration = Duration::from_millis(1);
