@@ -83,9 +83,6 @@ where
     };
     drop(pass);
     let took = shelf.clock.precise().saturating_sub(began);
-    if loaded.is_ok() {
-        shelf.remote.loaded(took);
-    }
     let answers = match loaded {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) => led.iter().map(|_| Err(error.clone())).collect(),

@@ -105,9 +105,6 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     };
     drop(pass);
     let took = shelf.clock.precise().saturating_sub(began);
-    if answer.is_ok() {
-        shelf.remote.loaded(took);
-    }
     let load = Load {
         shelf: &shelf,
         at: &at,

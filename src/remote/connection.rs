@@ -8,7 +8,6 @@
 use super::{
     RemoteError,
     breaker::{Breaker, Standing, Trouble},
-    pace::Pace,
 };
 use crate::error::Error;
 use redis::{
@@ -34,7 +33,6 @@ pub(super) struct Connections {
     pushing: Client,
     managers: RwLock<Managers>,
     breaker: Breaker,
-    pace: Pace,
     limit: Duration,
 }
 
@@ -72,7 +70,6 @@ impl Connections {
             pushing,
             managers,
             breaker: Breaker::new(),
-            pace: Pace::new(limit),
             limit,
         })
     }
@@ -94,9 +91,6 @@ impl Connections {
         // An error of the server comes as a value.
         let call = async { manager.send_packed_command(command).await?.extract_error() };
         let answer = limited(since + self.limit(class), call).await;
-        if class == Class::Small && answer.is_ok() {
-            self.note_pace(since);
-        }
         self.judge(class, since, answer)
     }
 
@@ -157,10 +151,6 @@ impl Connections {
                 if self.breaker.probed() {
                     tracing::info!("redis answers");
                 }
-                self.note_pace(sent);
-                if self.pace.probed(sent.elapsed()) {
-                    tracing::info!("redis is quicker than the store again");
-                }
             }
             Err(error) => {
                 if self.breaker.probe_failed() {
@@ -206,23 +196,7 @@ impl Connections {
     }
 
     pub(super) fn standing(&self) -> Standing {
-        match self.breaker.standing() {
-            Standing::Up if self.pace.is_slow() => Standing::Slow,
-            standing => standing,
-        }
-    }
-
-    pub(super) fn pace(&self) -> &Pace {
-        &self.pace
-    }
-
-    /// Whether a read is worth its while.
-    pub(super) fn check_quick(&self) -> Result<(), RemoteError> {
-        if self.pace.is_slow() {
-            Err(RemoteError::Away)
-        } else {
-            Ok(())
-        }
+        self.breaker.standing()
     }
 
     pub(super) fn trouble(&self) -> Option<Trouble> {
@@ -244,12 +218,6 @@ impl Connections {
         match class {
             Class::Small => self.limit,
             Class::Large => self.limit * LARGE_FACTOR,
-        }
-    }
-
-    fn note_pace(&self, since: Instant) {
-        if self.pace.answered(since.elapsed()) {
-            tracing::warn!("redis is slower than the store: reads go to the store");
         }
     }
 

@@ -136,9 +136,6 @@ impl Remote {
 
 impl RedisRemote {
     async fn read_many(&self, asks: &[Ask<'_>], large: bool) -> Answers<Snapshot> {
-        if let Err(error) = self.connections.check_quick() {
-            return of_all(asks.len(), &error);
-        }
         let class = if large || asks.len() > SMALL_READS {
             Class::Large
         } else {
@@ -178,9 +175,6 @@ impl RedisRemote {
     }
 
     async fn open_many(&self, opens: &[(&Address, Open)]) -> Answers<Opened> {
-        if let Err(error) = self.connections.check_quick() {
-            return of_all(opens.len(), &error);
-        }
         let calls = opens.iter().map(|(at, open)| {
             let arguments = move |command: &mut Cmd| store::open_arguments(command, open);
             (self.keys(at), arguments)

@@ -14,7 +14,6 @@ mod layout;
 mod many;
 mod memory;
 mod order;
-mod pace;
 mod reader;
 mod records;
 mod scripts;
@@ -408,14 +407,6 @@ impl Remote {
         match self {
             Self::Redis(redis) => redis.is_up(),
             Self::Memory(memory) => memory.is_up(),
-        }
-    }
-
-    /// The store has answered a load: a Redis that is slower is not worth asking.
-    pub(crate) fn loaded(&self, took: Duration) {
-        match self {
-            Self::Redis(redis) => redis.connections().pace().loaded(took),
-            Self::Memory(_) => {}
         }
     }
 

@@ -87,7 +87,6 @@ impl RedisRemote {
     }
 
     pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
-        self.connections.check_quick()?;
         let layout = &self.layout;
         let names = [
             layout.control(at.id.bucket),
@@ -101,13 +100,11 @@ impl RedisRemote {
     }
 
     pub(super) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
-        self.connections.check_quick()?;
         let names = [self.layout.control(at.id.bucket), self.layout.pointer(at)];
         self.reader.read(names.into_iter().collect()).await
     }
 
     pub(super) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
-        self.connections.check_quick()?;
         let keys = self.keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.open, &keys, |command| {

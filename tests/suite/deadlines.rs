@@ -3,7 +3,6 @@
 mod batches;
 mod calls;
 mod loads;
-mod pace;
 mod redis;
 mod stale;
 
