@@ -287,6 +287,7 @@ where
         if self.called && !self.awaited {
             return give_up(&self.core.shelf, led);
         }
+        self.called = true;
         let core = self.core;
         match admit(&core.shelf) {
             Some(pass) => self.admitted.push((led, pass)),
