@@ -238,7 +238,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         let prepared = match self.ask(at, known.held, ticket).await {
             Ok(Asked::Hit(hit)) => return Prepared::Hit(hit),
-            Ok(Asked::Stale(entry)) => match self.serve_stale(at, &entry) {
+            Ok(Asked::Stale(entry)) => match self.serve_stale(&at.key, Arc::clone(&entry)) {
                 Some(stale) => return Prepared::Stale(stale),
                 None => self.lease(at, permit, outlived(&entry)).await,
             },

@@ -63,7 +63,7 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
     ) -> Vec<Miss> {
         let mut left = Vec::new();
         for Outlived { miss, entry } in outlived {
-            match self.core.serve_stale(&miss.at, &entry) {
+            match self.core.serve_stale(&miss.at.key, Arc::clone(&entry)) {
                 Some(stale) => {
                     self.old.push((miss.index, entry));
                     found[miss.index] = Some(Ok(stale));

@@ -24,7 +24,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             return None;
         }
         let entry = self.proven_stale(key, self.shelf.now())?;
-        self.serve_stale_of(key, entry)
+        self.serve_stale(key, entry)
     }
 
     /// The same where this node cannot prove what it holds, and Redis is asked for it. Nobody waits for a load meanwhile.
@@ -36,10 +36,9 @@ impl<V: Send + Sync + 'static> Core<V> {
             return None;
         }
         let ticket = self.believed(at)?;
-        let snapshot = self.shelf.remote.read(at, self.shelf.is_large()).await;
-        match self.accept(at, &snapshot.ok()?, ticket).await.ok()? {
+        match self.ask(at, None, ticket).await.ok()? {
             Asked::Hit(found) => Some(found),
-            Asked::Stale(entry) => self.serve_stale(at, &entry),
+            Asked::Stale(entry) => self.serve_stale(&at.key, entry),
             Asked::Miss(_) => None,
         }
     }
@@ -61,12 +60,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         entry
     }
 
-    /// The same of a value that Redis has just answered.
-    pub(super) fn serve_stale(&self, at: &Address, entry: &Arc<Entry<V>>) -> Option<Found<V>> {
-        self.serve_stale_of(&at.key, Arc::clone(entry))
-    }
-
-    fn serve_stale_of(&self, key: &RenderedKey, entry: Arc<Entry<V>>) -> Option<Found<V>> {
+    /// A value past its TTL that is proven, if it may be served at once.
+    pub(super) fn serve_stale(&self, key: &RenderedKey, entry: Arc<Entry<V>>) -> Option<Found<V>> {
         let now = self.shelf.now();
         let within = |window| self.shelf.is_stale_within(&entry, window, now);
         let outcome = if within(self.shelf.policy.revalidate_for()) {
@@ -218,11 +213,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             return self.stand_within(at, entry);
         }
         let ticket = self.believed(at)?;
-        let asked = match self.shelf.remote.read(at, self.shelf.is_large()).await {
-            Ok(snapshot) => self.accept(at, &snapshot, ticket).await,
-            Err(error) => Err(error),
-        };
-        match asked {
+        match self.ask(at, None, ticket).await {
             Ok(Asked::Hit(found)) => Some(found),
             Ok(Asked::Stale(entry)) => self.stand_within(at, entry),
             Ok(Asked::Miss(_)) => None,
