@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench l1_hit`. 200-byte values, zipf(0.99) over 10,000 resident keys; the full API with policy,
 //! proof and counters on one side, a bare `moka::sync::Cache::get` of an `Arc` on the other, alternating in one run.
+//! With `--features metrics` also: the same hits while an exporter is fed fifty times as often as by default, and not.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{
@@ -44,7 +45,44 @@ fn main() {
             ours / theirs
         );
     }
+    #[cfg(feature = "metrics")]
+    observed(&tiers, &cache);
     println!("{:?}", tiers.report().counters());
+}
+
+#[cfg(feature = "metrics")]
+fn observed(tiers: &Tiers, cache: &TieredCache<u64, Row>) {
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    println!("threads    metrics on      off  ratio");
+    for threads in [1, 2] {
+        let (mut on, mut off) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            on.push(fed(tiers, &recorder, || {
+                timed(threads, |keys| read_ours(cache, keys))
+            }));
+            off.push(timed(threads, |keys| read_ours(cache, keys)));
+        }
+        let (on, off) = (median(&mut on), median(&mut off));
+        println!("{threads:7}  {on:11.0}  {off:7.0}  {:5.2}", on / off);
+    }
+}
+
+#[cfg(feature = "metrics")]
+fn fed(tiers: &Tiers, to: &(impl metrics::Recorder + Sync), measure: impl FnOnce() -> f64) -> f64 {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let measured = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let feeds = || {
+            while !measured.load(Ordering::Relaxed) {
+                tiers.publish_metrics();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        scope.spawn(move || metrics::with_local_recorder(to, feeds));
+        let nanoseconds = measure();
+        measured.store(true, Ordering::Relaxed);
+        nanoseconds
+    })
 }
 
 async fn filled() -> (Tiers, TieredCache<u64, Row>) {

@@ -1,5 +1,8 @@
 //! What a read returns: the value, shared, with what is known about it.
 
+#[cfg(feature = "test-util")]
+mod assertions;
+
 use crate::error::Error;
 use crate::model::{Entry, Tag, Version, Visibility, to_duration};
 use crate::outcome::Outcome;

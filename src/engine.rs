@@ -6,7 +6,7 @@ use crate::{
     invalidate::{Journal, Receipt, Sender, resend},
     load::{Circles, Limiter, is_loading},
     model::{Clock, Head, ServerTime, Strength},
-    observe::Observer,
+    observe::Observers,
     remote::{Layout, Remote},
     tags::TagTable,
     tasks::Tasks,
@@ -39,7 +39,7 @@ pub(crate) struct Engine {
     /// The longest life of a value, in ms.
     pub(crate) longest: Arc<AtomicU64>,
     pub(crate) sender: Sender,
-    pub(crate) observer: Arc<Observer>,
+    pub(crate) observers: Arc<Observers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) server_time: Arc<ServerTime>,
     pub(crate) circles: Arc<Circles>,
@@ -90,7 +90,8 @@ impl Engine {
     pub(crate) fn start(parts: Parts) -> (Arc<Self>, watch::Receiver<Ready>) {
         let horizon = crate::model::millis(parts.heartbeat * PROVEN_BEATS);
         let proofs = Arc::new(Proofs::new(parts.layout.feeds(), horizon));
-        let (remote, observer) = (Arc::new(parts.remote), Arc::new(Observer::new()));
+        let (remote, observers) = (Arc::new(parts.remote), Arc::new(Observers::new()));
+        let observer = observers.shared();
         let (audience, server_time) = (Arc::new(Audience::default()), Arc::new(ServerTime::new()));
         let (notes, noted) = mpsc::unbounded_channel();
         let (ready, is_ready) = watch::channel(Ready::default());
@@ -144,7 +145,7 @@ impl Engine {
             tags,
             longest,
             sender: sender.clone(),
-            observer,
+            observers,
             clock: parts.clock,
             server_time,
             circles: Arc::new(Circles::of_this_process()),
@@ -164,6 +165,8 @@ impl Engine {
         engine.spawn(follower.run(pushed, noted));
         engine.spawn(resend(sender));
         engine.spawn(pruner.run());
+        #[cfg(feature = "metrics")]
+        engine.spawn(publish(Arc::clone(&engine.observers), parts.heartbeat));
         (engine, is_ready)
     }
 
@@ -246,10 +249,38 @@ impl Engine {
         let mut own = std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner));
         own.shutdown().await;
         self.remote.close();
+        #[cfg(feature = "metrics")]
+        self.observers.publish();
         Left {
             tasks,
             pending: self.journal().len(),
         }
+    }
+
+    /// A heartbeat at once, and everything applied that was told until it was answered.
+    ///
+    /// # Errors
+    /// If the remote tier does not answer; after a shutdown.
+    #[cfg(feature = "test-util")]
+    pub(crate) async fn catch_up(&self) -> Result<(), Error> {
+        self.check_open()?;
+        let sent = crate::model::millis(self.clock.precise());
+        let beat = self.remote.beat().await.map_err(|error| {
+            Error::unavailable(
+                "ask the remote tier where its feeds stand",
+                Some(error.into()),
+            )
+        })?;
+        self.server_time.learn(beat.at, sent);
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let note = Note::CatchUp {
+            sent,
+            heads: beat.heads,
+            agreement: beat.agreement,
+            done,
+        };
+        self.notes.send(note).map_err(|_| Error::closed())?;
+        is_done.await.map_err(|_| Error::closed())
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -257,6 +288,15 @@ impl Engine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .spawn(task);
+    }
+}
+
+/// Hands on what was counted, once in a heartbeat.
+#[cfg(feature = "metrics")]
+async fn publish(observers: Arc<Observers>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        observers.publish();
     }
 }
 

@@ -54,6 +54,18 @@
 //! | `cached`, `outcome`, `error`, `observe` | what a read answers, and what is counted |
 //! | `model` | keys, versions, policies, clocks: pure data |
 //!
+//! # Features
+//!
+//! All are off by default, and none changes what is there without it.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `messagepack` | the codec `MessagePack` |
+//! | `metrics` | counters and durations for the exporter that the service has installed, through the facade `metrics` |
+//! | `postcard` | the codec `Postcard` |
+//! | `uuid` | `CacheKey` for `uuid::Uuid` |
+//! | `test-util` | for the tests of a service: faults of [`InProcess`], waits of [`Tiers`] without polling, assertions on [`Cached`] |
+//!
 //! The pages in `docs/` tell why it is as it is: `docs/coherence.md` is the one to begin with.
 
 mod cache;
@@ -98,3 +110,8 @@ pub use self::{
     scope::{RequestScope, ScopeSummary},
     tiers::{CacheBuilder, Drained, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };
+
+/// The examples of the page, run so that they stay true.
+#[cfg(all(doctest, feature = "test-util"))]
+#[doc = include_str!("../docs/testing.md")]
+struct TestingPage;

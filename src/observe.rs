@@ -3,12 +3,24 @@
 //! A hit is counted too, on every thread at once, so the counters are striped: a thread writes a cache line that is
 //! rarely another's.
 
+#[cfg(feature = "metrics")]
+mod exported;
+mod observers;
+mod trace;
+
+pub(crate) use self::{
+    observers::{ALL_CACHES, Observers},
+    trace::{Traced, ended, is_listening, told},
+};
+
 use crate::outcome::Outcome;
 use serde::Serialize;
 use std::{
     cell::Cell,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 macro_rules! decisions {
     ($($(#[doc = $doc:literal])+ $variant:ident $field:ident,)+) => {
@@ -25,7 +37,36 @@ macro_rules! decisions {
             $($(#[doc = $doc])+ pub $field: u64,)+
         }
 
+        impl Counters {
+            /// What was counted after `earlier`, which is of the same [`Tiers`](crate::Tiers).
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                Self { $($field: self.$field.saturating_sub(earlier.$field),)+ }
+            }
+
+            fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)+
+            }
+
+            /// Name and count of all that was counted at all, in the order of the fields.
+            #[must_use]
+            pub fn nonzero(&self) -> Vec<(&'static str, u64)> {
+                let all = [$((stringify!($field), self.$field),)+];
+                all.into_iter().filter(|(_, count)| *count > 0).collect()
+            }
+        }
+
         const ALL: &[Decision] = &[$(Decision::$variant,)+];
+
+        #[cfg(feature = "metrics")]
+        impl Decision {
+            /// The name of its counter.
+            fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($field),)+
+                }
+            }
+        }
 
         impl Observer {
             /// The sums over all threads.
@@ -53,10 +94,14 @@ decisions! {
     Loaded loaded,
     /// Reads answered by their own loader, because the cache is switched off.
     Bypassed bypassed,
-    /// Reads answered with an error: the loader's, or one of those below.
+    /// Reads answered with an error that is not an absence: the loader's, a panic, a circle, or one of those below.
     Failed failed,
-    /// Reads that failed at their deadline; a stale value in time is no failure.
+    /// Reads that failed at their deadline, counted as failed too; a stale value in time is no failure.
     Timeout timeouts,
+    /// Reads that do not load, of keys that no tier held.
+    Missed missed,
+    /// Reads whose caller went away before there was an answer.
+    Dropped dropped,
     /// Keys that a loader was asked for: one for each load, and one for each key of a batch's.
     Load loads,
     /// Loads asked for in the background: the value was past its TTL, or near its end. Another node may have loaded meanwhile.
@@ -126,15 +171,21 @@ decisions! {
 /// The counters while they run.
 pub(crate) struct Observer {
     stripes: [Stripe; STRIPES],
+    #[cfg(feature = "metrics")]
+    exported: exported::Exported,
 }
 
 #[repr(align(128))]
 struct Stripe([AtomicU64; ALL.len()]);
 
 impl Observer {
-    pub(crate) fn new() -> Self {
+    /// `cache`: whose; a label where metrics are exported.
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+    fn new(cache: &str) -> Self {
         Self {
             stripes: std::array::from_fn(|_| Stripe(std::array::from_fn(|_| AtomicU64::new(0)))),
+            #[cfg(feature = "metrics")]
+            exported: exported::Exported::new(cache),
         }
     }
 
@@ -156,11 +207,47 @@ impl Observer {
         });
     }
 
+    /// A loader was called, and this is how long it took.
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+    pub(crate) fn load_took(&self, took: Duration, ok: bool) {
+        #[cfg(feature = "metrics")]
+        self.exported.load_took(took, ok);
+    }
+
     fn sum(&self, decision: Decision) -> u64 {
         self.stripes
             .iter()
             .map(|stripe| stripe.0[decision as usize].load(Ordering::Relaxed))
             .sum()
+    }
+}
+
+/// A question to the remote tier that was asked at `began` has ended.
+#[cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+pub(crate) fn round_trip(operation: &'static str, began: Instant, ok: bool) {
+    #[cfg(feature = "metrics")]
+    exported::round_trip(operation, began.elapsed(), ok);
+}
+
+/// A read that is under way: dropped before it is answered, it counts as such.
+pub(crate) struct Unanswered<'a>(Option<&'a Observer>);
+
+impl<'a> Unanswered<'a> {
+    pub(crate) fn new(observer: &'a Observer) -> Self {
+        Self(Some(observer))
+    }
+
+    /// It has an answer, which whoever found it has counted.
+    pub(crate) fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(observer) = self.0 {
+            observer.note(Decision::Dropped);
+        }
     }
 }
 
@@ -185,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_decision_has_its_own_counter() {
-        let observer = Observer::new();
+        let observer = Observer::new("c");
         for decision in ALL {
             observer.note(*decision);
         }
@@ -204,7 +291,7 @@ mod tests {
 
     #[test]
     fn threads_add_up() {
-        let observer = Observer::new();
+        let observer = Observer::new("c");
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| (0..1000).for_each(|_| observer.answered(Outcome::LocalHit)));

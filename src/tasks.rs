@@ -54,6 +54,12 @@ impl Tasks {
         self.running.wait().await;
     }
 
+    /// How many there are.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
     /// Ends those that are left, and answers how many. One that does not yield ends when it does.
     pub(crate) async fn end(&self) -> usize {
         let left = self.running.len();

@@ -3,6 +3,8 @@
 mod builder;
 mod report;
 mod switch;
+#[cfg(feature = "test-util")]
+mod testing;
 
 #[cfg(feature = "proof")]
 pub use self::builder::Protection;
@@ -12,7 +14,7 @@ pub use self::{
 };
 
 use crate::{
-    cache::{TieredCache, finish},
+    cache::{TieredCache, carried_through},
     codec::{Bincode, Codec, Limits, Of, ValueCodec, encoded_len},
     engine::Engine,
     error::Error,
@@ -20,6 +22,7 @@ use crate::{
     load::{Gate, Limiter, Shelf},
     local::Local,
     model::{CacheKey, CacheName, Policy, Strength, Tag, everything_tag},
+    observe::{ALL_CACHES, Traced},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -147,9 +150,24 @@ impl Tiers {
         if tags.is_empty() {
             return Ok(Receipt::default());
         }
+        let span = match strength {
+            _ if tags == [everything_tag()] => Traced::Clear.of_all(ALL_CACHES),
+            Strength::Hard => Traced::InvalidateTags.of_many(ALL_CACHES, tags.len()),
+            Strength::Soft => Traced::ExpireTags.of_many(ALL_CACHES, tags.len()),
+        };
         let engine = Arc::clone(&self.engine);
         let tasks = engine.tasks.clone();
-        finish(tasks.run(async move { engine.invalidate_tags(&tags, strength).await })).await
+        let invalidate = async move { engine.invalidate_tags(&tags, strength).await };
+        carried_through(&tasks, span, invalidate).await
+    }
+
+    /// Hands to the facade `metrics` what was counted since the last time. It is done by itself with each heartbeat, at the
+    /// shutdown and with the last handle; call it where a scrape is to be exact to the last read.
+    ///
+    /// Durations are handed on as they are measured.
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        self.engine.observers.publish();
     }
 
     /// What it is doing, and what it can promise right now.
@@ -263,7 +281,7 @@ where
             clock: Arc::clone(&engine.clock),
             server_time: Arc::clone(&engine.server_time),
             remote_limit: crate::model::millis(engine.remote_limit),
-            observer: Arc::clone(&engine.observer),
+            observer: engine.observers.of(&self.name),
             tasks: engine.tasks.clone(),
             circles: Arc::clone(&engine.circles),
             gate: Gate::new(own, Arc::clone(&engine.loads)),

@@ -10,11 +10,11 @@ use super::{
     many::Results,
 };
 use crate::{
-    cached::{Cached, Found},
+    cached::Found,
     error::{BoxError, Error},
     load::{Draft, Loaded, in_time, loader, sorted},
     model::{Address, CacheKey, Lifetime},
-    observe::Decision,
+    observe::{Decision, Unanswered},
     outcome::Outcome,
 };
 use std::{future::Future, sync::Arc};
@@ -25,7 +25,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         self: Arc<Self>,
         at: Address,
         load: F,
-    ) -> Result<Cached<V>, Error>
+    ) -> Result<Found<V>, Error>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
@@ -33,34 +33,45 @@ impl<V: Send + Sync + 'static> Core<V> {
         E: Into<BoxError> + 'static,
     {
         let began = self.shelf.now();
+        let read = Unanswered::new(&self.shelf.observer);
         self.shelf.observer.note(Decision::Load);
         let future = Error::catching(load);
         let loaded = match future {
             Ok(load) => {
                 let core = Arc::clone(&self);
-                self.answered(async move { in_time(&core.shelf, loader(load)).await })
+                self.answered(1, async move { in_time(&core.shelf, loader(load)).await })
                     .await
             }
             Err(panicked) => Err(panicked),
         };
+        read.answered();
         match loaded {
-            Ok(loaded) => self.bypassed(&at, loaded, began).into_result(),
+            Ok(loaded) => Ok(self.bypassed(&at, loaded, began)),
             Err(error) => {
                 self.shelf.observer.note(Decision::LoadError);
-                self.shared(&at, Err(error))?.into_result()
+                self.shared(&at, Err(error))
             }
         }
     }
 
     /// What the load answers by the call's deadline. It goes on in its task.
     async fn answered<T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
+        reads: usize,
         load: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let core = Arc::clone(self);
+        let load = async move {
+            let began = core.shelf.clock.precise();
+            let loaded = load.await;
+            let took = core.shelf.clock.precise().saturating_sub(began);
+            core.shelf.observer.load_took(took, loaded.is_ok());
+            loaded
+        };
         let limit = self.shelf.policy.hard_timeout;
         let loaded = timeout(limit, finish(self.engine.tasks.run(load))).await;
         loaded.unwrap_or_else(|_| {
-            self.shelf.observer.note(Decision::Timeout);
+            (0..reads).for_each(|_| self.shelf.observer.note(Decision::Timeout));
             Err(Error::late_call(limit))
         })
     }
@@ -79,7 +90,10 @@ impl<V: Send + Sync + 'static> Core<V> {
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
     {
-        let (began, mut results) = (self.shelf.now(), Results::with_capacity(keys.len()));
+        let (began, mut results) = (
+            self.shelf.now(),
+            Results::of_reads(keys.len(), &self.shelf.observer),
+        );
         let mut addresses = Vec::with_capacity(keys.len());
         for key in keys {
             let rendered = self.render(key);
@@ -99,7 +113,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         let (core, at) = (Arc::clone(&self), addresses.clone());
         let loaded = match future {
             Ok(load) => {
-                self.answered(async move {
+                self.answered(addresses.len(), async move {
                     let sort = async {
                         let records = load.await;
                         let records = records.map_err(|error| Error::from_loader(error.into()))?;

@@ -222,6 +222,11 @@ impl<V: Send + Sync + 'static> Core<V> {
         Some(self.answer(key, entry, now, outcome))
     }
 
+    /// A read that does not load, of a key that no tier holds.
+    pub(super) fn missed(&self) {
+        self.shelf.observer.note(Decision::Missed);
+    }
+
     /// Copies a value from Redis into this process, and answers it.
     pub(super) fn take(&self, at: &Address, entry: Arc<Entry<V>>, ticket: Ticket) -> Found<V> {
         let now = self.shelf.now();

@@ -11,7 +11,7 @@ use crate::{
     cached::Found,
     error::Error,
     model::{Address, CacheKey, Entry, Policy},
-    observe::Decision,
+    observe::{Decision, Unanswered},
     remote::RemoteError,
 };
 use std::{future::Future, pin::pin, sync::Arc};
@@ -84,11 +84,17 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// The same for a read that does not load: Redis was too slow to be asked.
     pub(super) async fn find_in_time(&self, at: &Address) -> Option<Found<V>> {
+        let read = Unanswered::new(&self.shelf.observer);
         let deadline = Deadline::of(&self.shelf.policy);
-        match timeout_at(deadline.hard, self.find(at)).await {
+        let found = match timeout_at(deadline.hard, self.find(at)).await {
             Ok(found) => found,
             Err(_) => self.without_remote(at, &RemoteError::Timeout),
+        };
+        read.answered();
+        if found.is_none() {
+            self.missed();
         }
+        found
     }
 
     /// One look at Redis for many keys; those that it has not answered by the deadline are left without a result.

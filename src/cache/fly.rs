@@ -10,7 +10,7 @@ use crate::{
         admit, give_back, is_loading, loader, outlived, queue, run, waits_for,
     },
     model::{Address, Entry},
-    observe::Decision,
+    observe::{Decision, Traced, Unanswered},
     remote::{Discard, RemoteError},
     tags::Standing,
 };
@@ -18,6 +18,7 @@ use std::{
     future::Future,
     sync::{Arc, atomic::Ordering},
 };
+use tracing::Instrument;
 
 /// How far a leader gets without its loader.
 enum Prepared<V> {
@@ -51,7 +52,10 @@ impl<V: Send + Sync + 'static> Core<V> {
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
     {
-        self.in_time(at, self.seek(at, load)).await
+        let read = Unanswered::new(&self.shelf.observer);
+        let answer = self.in_time(at, self.seek(at, load)).await;
+        read.answered();
+        answer
     }
 
     /// The same, however long it takes.
@@ -89,7 +93,10 @@ impl<V: Send + Sync + 'static> Core<V> {
                 Role::Follow(flight) => match self.follow(at, &flight, now).await {
                     Followed::Answered(answer) => return answer,
                     Followed::Outdated => outdated += 1,
-                    Followed::Abandoned => self.engine.check_running()?,
+                    Followed::Abandoned => {
+                        let running = self.engine.check_running();
+                        running.map_err(|closed| self.failed(closed))?;
+                    }
                 },
             }
         }
@@ -103,12 +110,13 @@ impl<V: Send + Sync + 'static> Core<V> {
         joined: Started,
     ) -> Followed<V> {
         let Ok(_waiting) = waits_for(&self.engine.circles, flight.number()) else {
-            return Followed::Answered(Err(self.circular(at)));
+            return Followed::Answered(Err(self.failed(self.circular(at))));
         };
         self.shelf.observer.note(Decision::FlightJoined);
         if is_loading() {
             flight.hurry();
         }
+        tracing::debug!("waits for a load of this process");
         match flight.answer().await {
             Some(answer) if self.may_share(flight, joined, &answer) => {
                 Followed::Answered(self.settled(at, answer).await)
@@ -167,8 +175,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         E: Into<BoxError> + 'static,
     {
         let flight = Arc::clone(permit.flight());
-        let _waiting =
-            waits_for(&self.engine.circles, flight.number()).map_err(|()| self.circular(at))?;
+        let _waiting = waits_for(&self.engine.circles, flight.number())
+            .map_err(|()| self.failed(self.circular(at)))?;
         let grant = match self.prepare(at, &permit).await {
             Prepared::Hit(hit) => {
                 permit.complete(Ok(hit.clone()));
@@ -183,7 +191,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             Prepared::Circular => {
                 let error = self.circular(at);
                 permit.complete(Err(error.clone()));
-                return Err(error);
+                return Err(self.failed(error));
             }
         };
         let led = Led {
@@ -199,18 +207,21 @@ impl<V: Send + Sync + 'static> Core<V> {
         let load = match Error::catching(load) {
             Ok(load) => loader(load),
             Err(error) => {
+                self.shelf.observer.note(Decision::Load);
+                self.shelf.observer.note(Decision::LoadError);
                 give_back(&self.shelf, at, &led.grant).await;
                 led.permit.complete(Err(error.clone()));
-                return Err(error);
+                return self.settled(at, Err(error)).await;
             }
         };
         // From here on nothing that the caller does stops the load.
-        let shelf = Arc::clone(&self.shelf);
-        self.engine.tasks.spawn(run(shelf, led, pass, load));
+        let run = run(Arc::clone(&self.shelf), led, pass, load);
+        let span = self.span(Traced::Load, &at.key);
+        self.engine.tasks.spawn(run.instrument(span));
         match flight.answer().await {
             Some(answer) => self.settled(at, answer).await,
             // The load's task was ended: these tiers or the runtime are shutting down.
-            None => Err(Error::closed()),
+            None => Err(self.failed(Error::closed())),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     model::CacheKey,
 };
 use futures_util::{StreamExt, future::BoxFuture, stream};
-use std::{borrow::Borrow, fmt, future::Future, ops::Deref, sync::Arc};
+use std::{borrow::Borrow, fmt, future::Future, mem::take, ops::Deref, sync::Arc};
 
 /// A cache with the loader of its values: [`get`](Self::get) loads what no tier holds.
 ///
@@ -213,13 +213,13 @@ where
 
     async fn get_each(&self, keys: &[K]) -> Result<Batch<K, V>, Error> {
         self.core.engine.check_open()?;
-        let mut results = Results::with_capacity(keys.len());
+        let mut results = Results::in_background(keys.len());
         for key in keys {
             if self.core.is_new(&mut results, &self.core.render(key)) {
                 results.keys.push(key.clone());
             }
         }
-        let Results { keys, places, .. } = results;
+        let (keys, places) = (take(&mut results.keys), take(&mut results.places));
         let reads: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
         let found: Vec<_> = stream::iter(reads).buffered(AT_ONCE).collect().await;
         let keyed = keys.into_iter().zip(found).collect();

@@ -20,7 +20,7 @@ use crate::{
         ask_many, give_up, load_number, queue, run_many, waits_for,
     },
     model::{Address, CacheKey},
-    observe::Decision,
+    observe::{Decision, Traced},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{future::Future, mem::take, sync::Arc};
@@ -28,6 +28,7 @@ use tokio::{
     select,
     time::{Instant, timeout_at},
 };
+use tracing::Instrument;
 
 /// The misses of one call on their way to a load, one's own or another's.
 pub(super) struct Loading<'a, K, V> {
@@ -57,12 +58,8 @@ async fn queued<V: Send + Sync + 'static>(core: &Core<V>, led: Vec<Led<V>>) -> E
     match queue(&core.shelf, led).await {
         Ok((led, pass)) => Event::Admitted(led, pass),
         Err(shed) => {
-            let mut settled = Vec::with_capacity(shed.len());
-            for (index, at) in shed {
-                let answer = core.settled(&at, Err(Error::overloaded())).await;
-                settled.push((index, answer));
-            }
-            Event::Landed(settled)
+            let refused = |(index, at)| (index, at, Err(Error::overloaded()));
+            Event::Landed(shed.into_iter().map(refused).collect())
         }
     }
 }
@@ -83,7 +80,7 @@ enum Event<V> {
     /// A load of this call may begin.
     Admitted(Vec<Led<V>>, Pass),
     /// A load of this call has ended, or was shed.
-    Landed(Vec<(usize, Result<Found<V>, Error>)>),
+    Landed(Vec<(usize, Address, Result<Found<V>, Error>)>),
     /// Its task did not end by itself.
     Lost(Vec<usize>, Error),
 }
@@ -207,7 +204,7 @@ where
         let Ok(caller) = waits_for(&self.core.engine.circles, permit.flight().number()) else {
             let error = self.core.circular(&at);
             permit.complete(Err(error.clone()));
-            self.results.found[index] = Some(Err(error));
+            self.results.found[index] = Some(Err(self.failed(error)));
             return;
         };
         let pending = self.core.engine.journal().holds(at.id);
@@ -244,7 +241,7 @@ where
                 }
                 Ok(Meaning::Acquired(Acquired::Circular)) => {
                     let error = core.circular(&seeker.at);
-                    self.end(seeker, Err(error));
+                    self.end(seeker, Err(self.failed(error)));
                 }
                 Ok(Meaning::Again) => self.seekers.push(seeker),
                 Ok(Meaning::Follow(holder)) => self.waiters.add(seeker, holder),
@@ -319,23 +316,13 @@ where
         // It closes no circle, since nobody knows the load yet.
         let waiting = waits_for(&self.core.engine.circles, number);
         let shelf = Arc::clone(&self.core.shelf);
-        let run = run_many(shelf, number, led, pass, loader);
-        let task = self.core.engine.tasks.run(run.map(Ok));
-        let (core, awaited) = (self.core, self.awaited);
+        let span = self.core.span_of_many(Traced::Load, led.len());
+        let run = run_many(shelf, number, led, pass, loader).map(Ok);
+        let task = self.core.engine.tasks.run(run.instrument(span));
         let landed = async move {
             let _waiting = waiting;
             match finish(task).await {
-                Ok(landed) if awaited => {
-                    let mut settled = Vec::with_capacity(landed.len());
-                    for (index, at, answer) in landed {
-                        settled.push((index, core.settled(&at, answer).await));
-                    }
-                    Event::Landed(settled)
-                }
-                Ok(landed) => {
-                    let answers = landed.into_iter().map(|(index, _, answer)| (index, answer));
-                    Event::Landed(answers.collect())
-                }
+                Ok(landed) => Event::Landed(landed),
                 Err(error) => Event::Lost(indices, error),
             }
         };
@@ -361,29 +348,46 @@ where
     }
 
     fn note(&mut self, event: Event<V>) {
-        let found = &mut self.results.found;
         match event {
-            Event::Answered(index, answer) => found[index] = Some(answer),
+            Event::Answered(index, answer) => self.results.found[index] = Some(answer),
             Event::Abandoned(miss) => match self.core.engine.check_running() {
                 Ok(()) => self.misses.push(miss),
-                Err(error) => found[miss.index] = Some(Err(error)),
+                Err(error) => self.results.found[miss.index] = Some(Err(self.failed(error))),
             },
             Event::Admitted(led, pass) => self.admitted.push((led, pass)),
             Event::Landed(landed) => {
-                for (index, answer) in landed {
-                    found[index] = Some(answer);
+                for (index, at, answer) in landed {
+                    self.settle(index, at, answer);
                 }
             }
             Event::Lost(indices, error) => {
                 for index in indices {
-                    let error = error.clone();
-                    found[index] = Some(Err(if self.awaited {
-                        self.core.failed(error)
-                    } else {
-                        error
-                    }));
+                    self.results.found[index] = Some(Err(self.failed(error.clone())));
                 }
             }
+        }
+    }
+
+    /// A value from before may stand in for a load that has failed. Each is looked for by itself, so that a key which is
+    /// answered, and counted, has its result at once.
+    fn settle(&mut self, index: usize, at: Address, answer: Result<Found<V>, Error>) {
+        let core = self.core;
+        if !self.awaited {
+            self.results.found[index] = Some(answer);
+        } else if answer.is_ok() {
+            self.results.found[index] = Some(core.shared(&at, answer));
+        } else {
+            let settled = async move { Event::Answered(index, core.settled(&at, answer).await) };
+            self.flying.push(settled.boxed());
+        }
+    }
+
+    /// What is done in the background is nobody's read.
+    fn failed(&self, error: Error) -> Error {
+        if self.awaited {
+            self.core.failed(error)
+        } else {
+            error
         }
     }
 }

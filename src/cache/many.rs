@@ -15,6 +15,7 @@ use crate::{
     error::{BoxError, Error},
     load::{Loaded, Places, outlived},
     model::{Address, CacheKey, Entry, RenderedKey},
+    observe::{Decision, Observer},
     remote::{Ask, Discard, RemoteError, Snapshot},
 };
 use std::{borrow::Borrow, future::Future, mem::take, sync::Arc};
@@ -24,6 +25,8 @@ pub(super) struct Results<K, V> {
     pub(super) keys: Vec<K>,
     pub(super) found: Vec<Option<Result<Found<V>, Error>>>,
     pub(super) places: Places,
+    /// Of a call that somebody waits for: a key without a result when it ends counts as dropped.
+    reads: Option<Arc<Observer>>,
 }
 
 /// A key without a result.
@@ -108,8 +111,19 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// What a batch answers while the cache is off and nothing may be loaded.
-    pub(super) fn no_batch<K: CacheKey>(&self) -> Batch<K, V> {
-        self.batch(Results::with_capacity(0))
+    pub(super) fn no_batch<'q, K, Q>(&self, keys: impl IntoIterator<Item = &'q Q>) -> Batch<K, V>
+    where
+        K: CacheKey + Borrow<Q>,
+        Q: CacheKey + ToOwned<Owned = K> + ?Sized + 'q,
+    {
+        let mut results = Results::of_reads(0, &self.shelf.observer);
+        for key in keys {
+            if self.is_new(&mut results, &self.render(key)) {
+                results.keys.push(key.to_owned());
+                results.found.push(None);
+            }
+        }
+        self.batch_of_found(results)
     }
 
     /// One look at this process for all keys.
@@ -122,7 +136,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         Q: CacheKey + ToOwned<Owned = K> + ?Sized + 'q,
     {
         let keys = keys.into_iter();
-        let (mut results, mut misses) = (Results::with_capacity(keys.size_hint().0), Vec::new());
+        let mut misses = Vec::new();
+        let mut results = Results::of_reads(keys.size_hint().0, &self.shelf.observer);
         for key in keys {
             let rendered = self.render(key);
             let index = results.keys.len();
@@ -234,21 +249,29 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// Of a call whose every key has a result.
-    pub(super) fn batch<K: CacheKey>(&self, results: Results<K, V>) -> Batch<K, V> {
-        let keyed = results.keys.into_iter().zip(results.found);
+    pub(super) fn batch<K: CacheKey>(&self, mut results: Results<K, V>) -> Batch<K, V> {
+        let keyed = take(&mut results.keys).into_iter();
+        let keyed = keyed.zip(take(&mut results.found));
         let with_result = |(key, result): (K, Option<_>)| {
             // Every key has one, but where the runtime ends in the middle.
-            let found = result.unwrap_or_else(|| Err(Error::closed()));
+            let found = result.unwrap_or_else(|| Err(self.failed(Error::closed())));
             (key, found.and_then(Found::into_result))
         };
         let keyed = keyed.map(with_result).collect();
-        Batch::new(keyed, results.places, self.shelf.name.seed)
+        Batch::new(keyed, take(&mut results.places), self.shelf.name.seed)
     }
 
-    fn batch_of_found<K: CacheKey>(&self, results: Results<K, V>) -> Batch<K, V> {
-        let keyed = results.keys.into_iter().zip(results.found);
+    fn batch_of_found<K: CacheKey>(&self, mut results: Results<K, V>) -> Batch<K, V> {
+        let keyed = take(&mut results.keys).into_iter();
+        let keyed = keyed.zip(take(&mut results.found));
         let found: Vec<_> = keyed
-            .filter_map(|(key, result)| Some((key, result?.and_then(Found::into_result))))
+            .filter_map(|(key, result)| match result {
+                Some(result) => Some((key, result.and_then(Found::into_result))),
+                None => {
+                    self.missed();
+                    None
+                }
+            })
             .collect();
         let mut places = Places::with_capacity(found.len());
         for (place, (key, _)) in found.iter().enumerate() {
@@ -259,11 +282,28 @@ impl<V: Send + Sync + 'static> Core<V> {
 }
 
 impl<K, V> Results<K, V> {
-    pub(super) fn with_capacity(keys: usize) -> Self {
+    /// Of a call whose every key is a read.
+    pub(super) fn of_reads(keys: usize, observer: &Arc<Observer>) -> Self {
+        let mut results = Self::in_background(keys);
+        results.reads = Some(Arc::clone(observer));
+        results
+    }
+
+    pub(super) fn in_background(keys: usize) -> Self {
         Self {
             keys: Vec::with_capacity(keys),
             found: Vec::with_capacity(keys),
             places: Places::with_capacity(keys),
+            reads: None,
+        }
+    }
+}
+
+impl<K, V> Drop for Results<K, V> {
+    fn drop(&mut self) {
+        if let Some(observer) = &self.reads {
+            let answered = self.found.iter().flatten().count();
+            (answered..self.keys.len()).for_each(|_| observer.note(Decision::Dropped));
         }
     }
 }

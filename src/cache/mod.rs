@@ -17,6 +17,7 @@ mod many;
 mod pinned;
 mod renewing;
 mod stale;
+mod traced;
 mod warm;
 mod write;
 
@@ -28,6 +29,8 @@ pub use self::{
     warm::{WarmUp, Warmed},
 };
 
+pub(crate) use self::traced::carried_through;
+
 use self::core::Core;
 use crate::{
     cached::{Cached, Found},
@@ -36,9 +39,11 @@ use crate::{
     invalidate::Receipt,
     load::{LoadContext, Loaded, Loads, Shelf},
     model::{CacheKey, Policy, StoreVersion, Strength},
+    observe::Traced,
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
 use tokio::task::{JoinError, JoinHandle};
+use tracing::Instrument;
 
 /// A cache in front of a store: values of type `V` by keys of type `K`.
 ///
@@ -112,14 +117,16 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         if !self.core.engine.enabled {
+            self.core.missed();
             return Ok(None);
         }
         let key = self.core.render(key);
-        let found = match self.core.local(&key) {
-            Some(found) => Some(found),
-            // On the heap, so that a hit need not carry the room for a miss.
-            None => Box::pin(self.core.find_in_time(&self.core.shelf.address(key))).await,
-        };
+        if let Some(found) = self.core.local(&key) {
+            return self.core.hit(Traced::Get, &key, found).map(Some);
+        }
+        let at = self.core.shelf.address(key);
+        // On the heap, so that a hit need not carry the room for a miss.
+        let found = Box::pin(self.core.traced_find(&at)).await;
         found.map(Found::into_result).transpose()
     }
 
@@ -152,22 +159,24 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         if !self.core.engine.enabled {
             let at = self.core.shelf.address(rendered);
             let load = || load(LoadContext::new(key.to_owned()));
-            return Arc::clone(&self.core).bypass(at, load).await;
+            let bypass = Arc::clone(&self.core).bypass(at.clone(), load);
+            return Box::pin(self.core.traced(&at, bypass)).await?.into_result();
         }
         let load = || load(LoadContext::new(key.to_owned()));
         if let Some(found) = self.core.local(&rendered) {
             if self.core.is_early(&found) {
-                let at = self.core.shelf.address(rendered);
+                let at = self.core.shelf.address(rendered.clone());
                 self.core.refresh(&at, &found.entry, load);
             }
-            return found.into_result();
+            return self.core.hit(Traced::GetOrLoad, &rendered, found);
         }
         let at = self.core.shelf.address(rendered);
         if let Some(stale) = self.core.stale_here(&at.key) {
             self.core.refresh(&at, &stale.entry, load);
-            return stale.into_result();
+            return self.core.hit(Traced::GetOrLoad, &at.key, stale);
         }
-        Box::pin(self.core.miss(&at, load)).await?.into_result()
+        let miss = self.core.miss(&at, load);
+        Box::pin(self.core.traced(&at, miss)).await?.into_result()
     }
 
     /// The values of those `keys` that some tier holds; nothing is loaded.
@@ -190,9 +199,11 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         if !self.core.engine.enabled {
-            return Ok(self.core.no_batch());
+            return Ok(self.core.no_batch(keys));
         }
-        Ok(self.core.get_many(keys).await)
+        let keys = keys.into_iter();
+        let span = (self.core).span_of_many(Traced::GetMany, keys.size_hint().0);
+        Ok(self.core.get_many(keys).instrument(span).await)
     }
 
     /// The values of `keys`, those that no tier holds loaded by one call of `load`.
@@ -241,7 +252,8 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         if !self.core.engine.enabled {
             return Ok(Arc::clone(&self.core).bypass_many(keys, load).await);
         }
-        Ok(Box::pin(Core::get_or_load_many(&self.core, keys, load)).await)
+        let span = (self.core).span_of_many(Traced::GetOrLoadMany, keys.len());
+        Ok(Box::pin(Core::get_or_load_many(&self.core, keys, load).instrument(span)).await)
     }
 
     /// Tells Redis and every node that the value of `key` has changed. Call it after the commit.
@@ -262,8 +274,9 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         let at = self.core.shelf.address(self.core.render(key));
+        let span = self.core.span(Traced::Invalidate, &at.key);
         let invalidate = Arc::clone(&self.core).invalidate(vec![at], Strength::Hard);
-        finish(self.core.engine.tasks.run(invalidate)).await
+        carried_through(&self.core.engine.tasks, span, invalidate).await
     }
 
     /// Tells Redis and every node that the value of `key` is past its TTL: a soft invalidation. Call it where an old value is better
@@ -332,12 +345,20 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         Q: CacheKey + ?Sized + 'q,
     {
         self.core.engine.check_open()?;
-        let at = keys
+        let at: Vec<_> = keys
             .into_iter()
             .map(|key| self.core.shelf.address(self.core.render(key)))
             .collect();
+        let call = match strength {
+            Strength::Hard => Traced::Invalidate,
+            Strength::Soft => Traced::Expire,
+        };
+        let span = match at.as_slice() {
+            [at] => self.core.span(call, &at.key),
+            all => self.core.span_of_many(call, all.len()),
+        };
         let invalidate = Arc::clone(&self.core).invalidate(at, strength);
-        finish(self.core.engine.tasks.run(invalidate)).await
+        carried_through(&self.core.engine.tasks, span, invalidate).await
     }
 
     /// Tells Redis and every node of the new value of `key`: an invalidation that brings the value along.
@@ -361,8 +382,9 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     {
         self.core.engine.check_open()?;
         let at = self.core.shelf.address(self.core.render(key));
+        let span = self.core.span(Traced::Insert, &at.key);
         let insert = Arc::clone(&self.core).insert(at, value.into(), None);
-        finish(self.core.engine.tasks.run(insert)).await
+        carried_through(&self.core.engine.tasks, span, insert).await
     }
 
     /// [`insert`](Self::insert) of a value with the version that the store gave it: of two that race the newer wins,
@@ -392,8 +414,9 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         let at = self.core.shelf.address(self.core.render(key));
         let version = version.into();
         let loaded = value.into().at_version(version);
+        let span = self.core.span(Traced::Insert, &at.key);
         let insert = Arc::clone(&self.core).insert(at, loaded, Some(version));
-        finish(self.core.engine.tasks.run(insert)).await
+        carried_through(&self.core.engine.tasks, span, insert).await
     }
 
     /// Invalidates every value of this cache, on every node, in one step however many there are; pinned ones too.
@@ -405,7 +428,13 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     /// As for [`invalidate`](Self::invalidate).
     pub async fn clear(&self) -> Result<Receipt, Error> {
         self.core.engine.check_open()?;
-        finish(self.core.engine.tasks.run(Arc::clone(&self.core).clear())).await
+        let span = Traced::Clear.of_all(self.name());
+        carried_through(
+            &self.core.engine.tasks,
+            span,
+            Arc::clone(&self.core).clear(),
+        )
+        .await
     }
 
     /// Reads of values whose version the caller knows: a row version, a content hash.
@@ -435,7 +464,7 @@ impl<K, V> fmt::Debug for TieredCache<K, V> {
 }
 
 /// The result of a task that only a shutdown ends.
-pub(crate) async fn finish<T>(task: JoinHandle<Option<Result<T, Error>>>) -> Result<T, Error> {
+async fn finish<T>(task: JoinHandle<Option<Result<T, Error>>>) -> Result<T, Error> {
     match task.await {
         Ok(Some(result)) => result,
         Ok(None) => Err(Error::closed()),

@@ -6,6 +6,7 @@ use crate::{
     error::{BoxError, Error},
     load::{LoadContext, Loaded},
     model::{CacheKey, StoreVersion},
+    observe::Traced,
 };
 use std::{borrow::Borrow, fmt, future::Future, sync::Arc};
 
@@ -54,13 +55,14 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
         let core = &self.cache.core;
         core.engine.check_open()?;
         if !core.engine.enabled {
+            core.missed();
             return Ok(None);
         }
         let at = core.pinned(key, self.version);
-        let found = match core.local(&at.key) {
-            Some(found) => Some(found),
-            None => Box::pin(core.find_in_time(&at)).await,
-        };
+        if let Some(found) = core.local(&at.key) {
+            return core.hit(Traced::Get, &at.key, found).map(Some);
+        }
+        let found = Box::pin(core.traced_find(&at)).await;
         found.map(Found::into_result).transpose()
     }
 
@@ -88,20 +90,22 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
         let at = core.pinned(key, self.version);
         if !core.engine.enabled {
             let load = || load(LoadContext::new(key.to_owned()));
-            return Arc::clone(core).bypass(at, load).await;
+            let bypass = Arc::clone(core).bypass(at.clone(), load);
+            return Box::pin(core.traced(&at, bypass)).await?.into_result();
         }
         let load = || load(LoadContext::new(key.to_owned()));
         if let Some(found) = core.local(&at.key) {
             if core.is_early(&found) {
                 core.refresh(&at, &found.entry, load);
             }
-            return found.into_result();
+            return core.hit(Traced::GetOrLoad, &at.key, found);
         }
         if let Some(stale) = core.stale_here(&at.key) {
             core.refresh(&at, &stale.entry, load);
-            return stale.into_result();
+            return core.hit(Traced::GetOrLoad, &at.key, stale);
         }
-        Box::pin(core.miss(&at, load)).await?.into_result()
+        let miss = core.miss(&at, load);
+        Box::pin(core.traced(&at, miss)).await?.into_result()
     }
 }
 

@@ -11,9 +11,10 @@ use crate::{
     error::{BoxError, Error},
     load::{Loaded, Permit, Role, outlived},
     model::{Address, CacheKey, Entry},
-    observe::Decision,
+    observe::{Decision, Traced},
 };
 use std::{collections::HashSet, future::Future, sync::Arc};
+use tracing::Instrument;
 
 /// What of a batch is to be loaded again.
 pub(super) struct Renewing<'a, V> {
@@ -119,7 +120,8 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
         let made = Error::catching(|| Box::pin(load(BatchContext::new(all))));
         let core = Arc::clone(core);
         let tasks = core.engine.tasks.clone();
-        tasks.spawn(async move {
+        let span = core.span_of_many(Traced::Refresh, renewed.len());
+        let renew = async move {
             let mut made = Some(made);
             // It is called once: a key that another node was loading then is loaded by whoever reads it next.
             let load = |context: BatchContext<K>| {
@@ -137,7 +139,8 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
                 }
             };
             run(&core, renewed, load).await;
-        });
+        };
+        tasks.spawn(renew.instrument(span));
     }
 }
 
@@ -149,7 +152,7 @@ where
     Fut: Future<Output = Result<Vec<(K, R)>, BoxError>> + Send + 'static,
     R: Into<Loaded<V>> + 'static,
 {
-    let mut results = Results::with_capacity(renewed.len());
+    let mut results = Results::in_background(renewed.len());
     let (mut led, mut entries) = (Vec::new(), Vec::new());
     for (index, renewed) in renewed.into_iter().enumerate() {
         let Renewed {
@@ -170,8 +173,8 @@ where
         entries.push(entry);
     }
     let results = Loading::in_background(core, results, led).run(load).await;
-    for (entry, found) in entries.iter().zip(results.found) {
-        if found.is_none_or(|found| found.is_err()) {
+    for (entry, found) in entries.iter().zip(&results.found) {
+        if !matches!(found, Some(Ok(_))) {
             core.pause(entry);
         }
     }

@@ -10,11 +10,12 @@ use crate::{
     load::{Acquired, Grant, Led, Loaded, Loader, Permit, Role, give_up, loader, outlived, run},
     local::Ticket,
     model::{Address, Entry, RenderedKey, millis},
-    observe::Decision,
+    observe::{Decision, Traced},
     outcome::Outcome,
     tags::Standing,
 };
 use std::{future::Future, sync::Arc};
+use tracing::Instrument;
 
 impl<V: Send + Sync + 'static> Core<V> {
     /// The local value past its TTL, if it may be served at once: while it is loaded again, or because that has just failed.
@@ -130,10 +131,12 @@ impl<V: Send + Sync + 'static> Core<V> {
         match Error::catching(load) {
             Ok(load) => {
                 let (core, entry) = (Arc::clone(self), Arc::clone(entry));
-                let replace = core.replace(at.clone(), permit, entry, loader(load));
-                self.engine.tasks.spawn(replace);
+                let replaced = core.replace(at.clone(), permit, entry, loader(load));
+                let span = self.span(Traced::Refresh, &at.key);
+                self.engine.tasks.spawn(replaced.instrument(span));
             }
             Err(error) => {
+                self.shelf.observer.note(Decision::Load);
                 self.shelf.observer.note(Decision::LoadError);
                 self.pause(entry);
                 permit.complete(Err(error));
@@ -160,7 +163,11 @@ impl<V: Send + Sync + 'static> Core<V> {
                     grant: Grant::Leased(leased),
                 };
                 match shelf.gate.try_enter() {
-                    Some(places) => run(shelf, led, Some(places), loader).await,
+                    Some(places) => {
+                        let span = self.span(Traced::Load, &led.at.key);
+                        let run = run(shelf, led, Some(places), loader);
+                        run.instrument(span).await;
+                    }
                     None => {
                         shelf.observer.note(Decision::DroppedRefresh);
                         give_up(&shelf, vec![led]);

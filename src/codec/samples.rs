@@ -9,6 +9,7 @@ use crate::codec::{Codec, MAX_BODY};
 pub(super) struct Lists(pub(super) Vec<Self>);
 
 /// A variant in a variant.
+#[cfg(feature = "messagepack")]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Nested {
     A(Box<Self>),

@@ -31,6 +31,14 @@ pub(crate) enum Note {
         heads: Vec<Option<Head>>,
         agreement: Agreement,
     },
+    /// The same, and what is ahead is fetched at once.
+    #[cfg(feature = "test-util")]
+    CatchUp {
+        sent: u64,
+        heads: Vec<Option<Head>>,
+        agreement: Agreement,
+        done: tokio::sync::oneshot::Sender<()>,
+    },
     /// A read saw a head that was not applied yet.
     Seen { bucket: u16, head: Head },
 }
@@ -110,7 +118,7 @@ impl Following {
                     None => return,
                 },
                 note = notes.recv() => match note {
-                    Some(note) => self.noted(note).await,
+                    Some(note) => self.noted(note, &mut pushes).await,
                     None => return,
                 },
                 () = at(due), if due.is_some() => self.recheck().await,
@@ -155,7 +163,7 @@ impl Following {
         }
     }
 
-    async fn noted(&mut self, note: Note) {
+    async fn noted(&mut self, note: Note, pushes: &mut mpsc::UnboundedReceiver<Push>) {
         match note {
             Note::Seen { bucket, head } => {
                 self.compare(bucket, head, None).await;
@@ -166,18 +174,46 @@ impl Following {
                 heads,
                 agreement,
             } => {
-                self.agreed(&agreement);
-                for (bucket, head) in (0..).zip(heads) {
-                    match head {
-                        Some(head) => self.compare(bucket, head, Some(sent)).await,
-                        // The question may be older than the fence that was applied since: ask again.
-                        None if self.parts.chained && self.chain(bucket).at().is_some() => {
-                            self.resync(bucket).await;
-                        }
-                        None => self.missing(bucket).await,
-                    }
-                }
+                self.beaten(sent, &heads, &agreement, pushes).await;
                 self.parts.ready.send_modify(|ready| ready.beaten = true);
+            }
+            #[cfg(feature = "test-util")]
+            Note::CatchUp {
+                sent,
+                heads,
+                agreement,
+                done,
+            } => {
+                self.beaten(sent, &heads, &agreement, pushes).await;
+                while !self.rechecks.is_empty() {
+                    self.recheck().await;
+                }
+                // Whoever asked may have gone.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// What is here already is not ahead.
+    async fn beaten(
+        &mut self,
+        sent: u64,
+        heads: &[Option<Head>],
+        agreement: &Agreement,
+        pushes: &mut mpsc::UnboundedReceiver<Push>,
+    ) {
+        while let Ok(push) = pushes.try_recv() {
+            self.pushed(push).await;
+        }
+        self.agreed(agreement);
+        for (bucket, head) in (0..).zip(heads) {
+            match *head {
+                Some(head) => self.compare(bucket, head, Some(sent)).await,
+                // The question may be older than the fence that was applied since: ask again.
+                None if self.parts.chained && self.chain(bucket).at().is_some() => {
+                    self.resync(bucket).await;
+                }
+                None => self.missing(bucket).await,
             }
         }
     }

@@ -65,8 +65,9 @@ where
         .collect();
     let began = shelf.clock.precise();
     let loaded = async {
-        let loader = loader?;
         led.iter().for_each(|_| shelf.observer.note(Decision::Load));
+        tracing::debug!("a load begins");
+        let loader = loader?;
         match loader.await {
             // The conversions are the user's too: a panic in one must not end this task.
             Ok(records) => Ok(sorted(&shelf, led.iter().map(|led| &led.at), records)),
@@ -83,6 +84,8 @@ where
     };
     drop(pass);
     let took = shelf.clock.precise().saturating_sub(began);
+    shelf.observer.load_took(took, loaded.is_ok());
+    tracing::debug!(?took, ok = loaded.is_ok(), "a load has ended");
     let answers = match loaded {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) => led.iter().map(|_| Err(error.clone())).collect(),

@@ -175,6 +175,7 @@ impl Question {
                 }
                 if self.followed.replace(version).is_none() {
                     shelf.observer.note(Decision::LeaseWait);
+                    tracing::debug!("waits for a load of another node");
                 }
                 // Bad bytes are dropped once: what comes next is the leader's. What is stale stays, and never counts.
                 if !matches!(self.discard, Discard::Outlived(_)) {

@@ -95,6 +95,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     let _held = hold_lease(&shelf, &at, &permit, &grant);
     let began = shelf.clock.precise();
     shelf.observer.note(Decision::Load);
+    tracing::debug!("a load begins");
     let reads = Reads::new(&shelf.remote);
     // Within the future that is caught: what is stopped in the middle is dropped there.
     let loader = async { in_time(&shelf, reads.of(loader)).await };
@@ -105,6 +106,8 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     };
     drop(pass);
     let took = shelf.clock.precise().saturating_sub(began);
+    shelf.observer.load_took(took, answer.is_ok());
+    tracing::debug!(?took, ok = answer.is_ok(), "a load has ended");
     let load = Load {
         shelf: &shelf,
         at: &at,
@@ -295,10 +298,14 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             Ok(Filled::Stored) => {
                 let now = self.shelf.now();
                 self.shelf.put(self.at.id, &entry, ticket, now);
+                tracing::debug!("a value was stored");
             }
             // Current when it was loaded, and its readers began before: theirs, and nobody else's.
-            Ok(Filled::Stale) => self.shelf.observer.note(Decision::StaleFill),
-            Ok(Filled::Expired) => {}
+            Ok(Filled::Stale) => {
+                self.shelf.observer.note(Decision::StaleFill);
+                tracing::debug!("a value was refused: it was invalidated while it was loaded");
+            }
+            Ok(Filled::Expired) => tracing::debug!("a value was refused: its load outlasted it"),
             Err(error) => {
                 self.shelf.observer.note(Decision::RemoteError);
                 tracing::debug!(%error, "a value could not be stored");

@@ -9,7 +9,9 @@ use super::{
     layout::Name,
     reader,
     scripts::{self, Script},
-    store, wire,
+    store,
+    timed::timed_many,
+    wire,
 };
 use crate::model::{Address, Head};
 use redis::{Cmd, Pipeline, Value};
@@ -28,73 +30,97 @@ type Answers<T> = Vec<Result<T, RemoteError>>;
 impl Remote {
     /// Heads, pointers and values; the head of a bucket is asked for once. `large`: the values are known to be big.
     pub(crate) async fn read_many(&self, asks: &[Ask<'_>], large: bool) -> Answers<Snapshot> {
-        let mut answers = Vec::with_capacity(asks.len());
-        match self {
-            Self::Redis(redis) => {
-                for piece in asks.chunks(if large { LARGE_READS } else { READS }) {
-                    answers.extend(redis.read_many(piece, large).await);
+        let answers = async {
+            let mut answers = Vec::with_capacity(asks.len());
+            match self {
+                Self::Redis(redis) => {
+                    for piece in asks.chunks(if large { LARGE_READS } else { READS }) {
+                        answers.extend(redis.read_many(piece, large).await);
+                    }
+                }
+                Self::Memory(memory) => {
+                    if let Err(error) = memory.reached().await {
+                        return of_all(asks.len(), &error);
+                    }
+                    for ask in asks {
+                        answers.push(match ask.value {
+                            true => memory.read(ask.at).await,
+                            false => memory.check(ask.at).await,
+                        });
+                    }
                 }
             }
-            Self::Memory(memory) => {
-                for ask in asks {
-                    answers.push(match ask.value {
-                        true => memory.read(ask.at).await,
-                        false => memory.check(ask.at).await,
-                    });
-                }
-            }
-        }
-        answers
+            answers
+        };
+        timed_many("read_many", answers).await
     }
 
     /// Asks for as many leases as travel in one round trip: at most [`CALLS`], so that none is taken for an answer that
     /// comes too late.
     pub(crate) async fn open_many(&self, opens: &[(&Address, Open)]) -> Answers<Opened> {
-        match self {
-            Self::Redis(redis) => redis.open_many(opens).await,
-            Self::Memory(memory) => {
-                let mut answers = Vec::with_capacity(opens.len());
-                for (at, open) in opens {
-                    answers.push(memory.open(at, *open).await);
+        let answers = async {
+            match self {
+                Self::Redis(redis) => redis.open_many(opens).await,
+                Self::Memory(memory) => {
+                    let mut answers = Vec::with_capacity(opens.len());
+                    if let Err(error) = memory.reached().await {
+                        return of_all(opens.len(), &error);
+                    }
+                    for (at, open) in opens {
+                        answers.push(memory.open(at, *open).await);
+                    }
+                    answers
                 }
-                answers
             }
-        }
+        };
+        timed_many("open_many", answers).await
     }
 
     pub(crate) async fn fill_many(&self, fills: Vec<(&Address, Fill)>) -> Answers<Filled> {
-        let mut answers = Vec::with_capacity(fills.len());
-        match self {
-            Self::Redis(redis) => {
-                for piece in pieces(&fills) {
-                    answers.extend(redis.fill_many(piece).await);
+        let answers = async {
+            let mut answers = Vec::with_capacity(fills.len());
+            match self {
+                Self::Redis(redis) => {
+                    for piece in pieces(&fills) {
+                        answers.extend(redis.fill_many(piece).await);
+                    }
+                }
+                Self::Memory(memory) => {
+                    if let Err(error) = memory.reached().await {
+                        return of_all(fills.len(), &error);
+                    }
+                    for (at, fill) in fills {
+                        answers.push(memory.fill(at, fill).await);
+                    }
                 }
             }
-            Self::Memory(memory) => {
-                for (at, fill) in fills {
-                    answers.push(memory.fill(at, fill).await);
-                }
-            }
-        }
-        answers
+            answers
+        };
+        timed_many("fill_many", answers).await
     }
 
     /// Gives leases back, each by its token.
     pub(crate) async fn release_many(&self, leases: &[(&Address, u64)]) -> Answers<()> {
-        let mut answers = Vec::with_capacity(leases.len());
-        match self {
-            Self::Redis(redis) => {
-                for piece in leases.chunks(CALLS) {
-                    answers.extend(redis.release_many(piece).await);
+        let answers = async {
+            let mut answers = Vec::with_capacity(leases.len());
+            match self {
+                Self::Redis(redis) => {
+                    for piece in leases.chunks(CALLS) {
+                        answers.extend(redis.release_many(piece).await);
+                    }
+                }
+                Self::Memory(memory) => {
+                    if let Err(error) = memory.reached().await {
+                        return of_all(leases.len(), &error);
+                    }
+                    for (at, token) in leases {
+                        answers.push(memory.release(at, *token).await);
+                    }
                 }
             }
-            Self::Memory(memory) => {
-                for (at, token) in leases {
-                    answers.push(memory.release(at, *token).await);
-                }
-            }
-        }
-        answers
+            answers
+        };
+        timed_many("release_many", answers).await
     }
 
     /// Keeps leases for another while, each by its token.
@@ -103,34 +129,46 @@ impl Remote {
         leases: &[(&Address, u64)],
         lease: Duration,
     ) -> Answers<()> {
-        let mut answers = Vec::with_capacity(leases.len());
-        match self {
-            Self::Redis(redis) => {
-                for piece in leases.chunks(CALLS) {
-                    answers.extend(redis.renew_many(piece, lease).await);
+        let answers = async {
+            let mut answers = Vec::with_capacity(leases.len());
+            match self {
+                Self::Redis(redis) => {
+                    for piece in leases.chunks(CALLS) {
+                        answers.extend(redis.renew_many(piece, lease).await);
+                    }
+                }
+                Self::Memory(memory) => {
+                    if let Err(error) = memory.reached().await {
+                        return of_all(leases.len(), &error);
+                    }
+                    for (at, token) in leases {
+                        answers.push(memory.renew(at, *token, lease).await);
+                    }
                 }
             }
-            Self::Memory(memory) => {
-                for (at, token) in leases {
-                    answers.push(memory.renew(at, *token, lease).await);
-                }
-            }
-        }
-        answers
+            answers
+        };
+        timed_many("renew_many", answers).await
     }
 
     /// Bumps as many entities as travel in one round trip: at most [`BUMPS`], so that each is told of soon.
     pub(crate) async fn bump_many(&self, at: &[&Address], bump: Bump) -> Answers<Bumped> {
-        match self {
-            Self::Redis(redis) => redis.bump_many(at, bump).await,
-            Self::Memory(memory) => {
-                let mut answers = Vec::with_capacity(at.len());
-                for at in at {
-                    answers.push(memory.bump(at, bump).await);
+        let answers = async {
+            match self {
+                Self::Redis(redis) => redis.bump_many(at, bump).await,
+                Self::Memory(memory) => {
+                    let mut answers = Vec::with_capacity(at.len());
+                    if let Err(error) = memory.reached().await {
+                        return of_all(at.len(), &error);
+                    }
+                    for at in at {
+                        answers.push(memory.bump(at, bump).await);
+                    }
+                    answers
                 }
-                answers
             }
-        }
+        };
+        timed_many("bump_many", answers).await
     }
 }
 

@@ -3,9 +3,12 @@
 //! Several `Tiers` of one process may share a hub and then behave like nodes around one Redis. It is the embedded
 //! default, and the second leg of the protocol's tests.
 
+mod faults;
+
+use self::faults::{Faults, Way};
 use super::{
     Agreement, Beat, Bump, Bumped, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay,
-    Snapshot, TagsKnown, agreement,
+    Snapshot, Standing, TagsKnown, Trouble, agreement,
     records::{Keys, Now, Records},
 };
 use crate::model::{
@@ -14,10 +17,7 @@ use crate::model::{
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -44,18 +44,19 @@ struct Hub {
     faults: Faults,
 }
 
-/// What tests of the protocol break; all off otherwise.
-#[derive(Debug, Default)]
-struct Faults {
-    refusing: AtomicBool,
-    losing: AtomicBool,
-}
-
 /// One namespace.
 struct Space {
     buckets: Box<[Mutex<Records>]>,
     agreement: Mutex<Option<String>>,
-    subscribers: Mutex<Vec<mpsc::UnboundedSender<Push>>>,
+    listeners: Mutex<Listeners>,
+}
+
+/// The nodes of a namespace.
+#[derive(Default)]
+struct Listeners {
+    nodes: Vec<mpsc::UnboundedSender<Push>>,
+    /// Not sent yet.
+    held: Vec<Push>,
 }
 
 impl InProcess {
@@ -75,15 +76,17 @@ impl InProcess {
         }))
     }
 
-    pub(crate) fn attach(&self, layout: Layout) -> Attached {
+    /// `limit`: how long a call may take.
+    pub(crate) fn attach(&self, layout: Layout, limit: Duration) -> Attached {
         let mut spaces = locked(&self.0.spaces);
         let space = spaces
             .entry(layout.root().to_owned())
-            .or_insert_with(|| Arc::new(Space::new(&layout)));
+            .or_insert_with(|| Arc::new(Space::new(&layout, self.0.now())));
         Attached {
             hub: Arc::clone(&self.0),
             space: Arc::clone(space),
             layout,
+            way: Way::new(limit),
         }
     }
 }
@@ -100,60 +103,31 @@ impl fmt::Debug for InProcess {
     }
 }
 
-/// Switches that break the hub as a real server breaks.
-#[cfg(feature = "proof")]
-#[doc(hidden)]
-impl InProcess {
-    /// Everything is gone, as after FLUSHALL.
-    pub fn wipe(&self) {
-        self.each(|records| *records = Records::default());
-        locked(&self.0.spaces)
-            .values()
-            .for_each(|space| *locked(&space.agreement) = None);
-    }
-
-    /// Nodes of another release or setting have written this as what all agree on.
-    pub fn agree_on(&self, text: &str) {
-        locked(&self.0.spaces)
-            .values()
-            .for_each(|space| *locked(&space.agreement) = Some(text.to_owned()));
-    }
-
-    /// The replay logs are trimmed to nothing.
-    pub fn trim(&self) {
-        self.each(|records| records.log.clear());
-    }
-
-    /// Events are pushed to nobody while this is on.
-    pub fn lose_pushes(&self, yes: bool) {
-        self.0.faults.losing.store(yes, Ordering::SeqCst);
-    }
-
-    /// Every operation fails while this is on.
-    pub fn refuse(&self, yes: bool) {
-        self.0.faults.refusing.store(yes, Ordering::SeqCst);
-    }
-
-    fn each(&self, change: impl Fn(&mut Records)) {
-        for space in locked(&self.0.spaces).values() {
-            space
-                .buckets
-                .iter()
-                .for_each(|bucket| change(&mut locked(bucket)));
-        }
-    }
-}
-
 /// One node's view of a hub.
 pub(crate) struct Attached {
     hub: Arc<Hub>,
     space: Arc<Space>,
     layout: Layout,
+    way: Way,
 }
 
-// The operations never wait; they are async as those of the other remote are.
+// The operations never wait, but at the gate; they are async as those of the other remote are.
 #[allow(clippy::unused_async)]
 impl Attached {
+    /// The gate before each call, or each batch of calls: tests may make it a slow one.
+    pub(super) async fn reached(&self) -> Result<&Self, RemoteError> {
+        self.way.call(&self.hub.faults).await?;
+        Ok(self)
+    }
+
+    /// The gate before a heartbeat.
+    async fn probed(&self) -> Result<(), RemoteError> {
+        if self.hub.faults.are_refusing() {
+            return Err(RemoteError::Timeout);
+        }
+        self.way.probe(&self.hub.faults).await
+    }
+
     pub(super) async fn read(&self, at: &Address) -> Result<Snapshot, RemoteError> {
         let (records, now) = self.records(at.id.bucket)?;
         let value = records.value(&self.layout.value(at), now).cloned();
@@ -302,13 +276,14 @@ impl Attached {
     }
 
     pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
+        self.probed().await?;
         let mut heads = Vec::with_capacity(self.space.buckets.len());
         for bucket in 0..self.layout.feeds() {
             heads.push(self.records(bucket)?.0.control);
         }
         Ok(Beat {
             heads,
-            at: self.now().millis(),
+            at: self.hub.now().millis(),
             agreement: self.agreement(),
         })
     }
@@ -335,29 +310,41 @@ impl Attached {
     }
 
     pub(super) async fn follow(&self, sink: mpsc::UnboundedSender<Push>) {
-        locked(&self.space.subscribers).push(sink.clone());
+        locked(&self.space.listeners).nodes.push(sink.clone());
         if sink.send(Push::Subscribed).is_ok() {
             sink.closed().await;
         }
     }
 
     pub(super) fn is_up(&self) -> bool {
-        !self.hub.faults.refusing.load(Ordering::Relaxed)
+        !self.hub.faults.are_refusing() && self.way.breaker.is_up()
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        if self.hub.faults.are_refusing() {
+            Standing::Away
+        } else {
+            self.way.breaker.standing()
+        }
+    }
+
+    /// What is slow has a history; what refuses has none.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.way.breaker.trouble()
+    }
+
+    pub(super) async fn probe_wanted(&self) {
+        self.way.breaker.wanted().await;
     }
 
     fn records(&self, bucket: u16) -> Result<(MutexGuard<'_, Records>, Now), RemoteError> {
-        if !self.is_up() {
+        if self.hub.faults.are_refusing() {
             return Err(RemoteError::Timeout);
         }
         let records = locked(&self.space.buckets[usize::from(bucket)]);
         // After the lock, so that one bucket's times never go back while its clock does not.
-        let now = self.now();
+        let now = self.hub.now();
         Ok((records, now))
-    }
-
-    fn now(&self) -> Now {
-        let now = self.hub.clock.precise();
-        Now(now.as_secs() * 1_000_000 + u64::from(now.subsec_micros()))
     }
 
     fn keys(&self, at: &Address) -> Keys {
@@ -381,13 +368,26 @@ impl Attached {
     }
 }
 
+impl Hub {
+    fn now(&self) -> Now {
+        let now = self.clock.precise();
+        Now(now.as_secs() * 1_000_000 + u64::from(now.subsec_micros()))
+    }
+}
+
 impl Space {
-    fn new(layout: &Layout) -> Self {
-        let buckets = (0..layout.feeds()).map(|_| Mutex::default()).collect();
+    /// Its feeds are begun, so that nodes are proven from their start on; those of a Redis begin with their first use.
+    fn new(layout: &Layout, now: Now) -> Self {
+        let begun = |_| {
+            let mut records = Records::default();
+            records.control(now);
+            Mutex::new(records)
+        };
+        let buckets = (0..layout.feeds()).map(begun).collect();
         Self {
             buckets,
             agreement: Mutex::default(),
-            subscribers: Mutex::default(),
+            listeners: Mutex::default(),
         }
     }
 
@@ -397,10 +397,12 @@ impl Space {
             self.push(faults, Push::Event { bucket, event });
         }
     }
+}
 
-    fn push(&self, faults: &Faults, push: Push) {
-        if !faults.losing.load(Ordering::SeqCst) {
-            locked(&self.subscribers).retain(|subscriber| subscriber.send(push).is_ok());
+impl Listeners {
+    fn send_held(&mut self) {
+        for push in self.held.drain(..) {
+            self.nodes.retain(|node| node.send(push).is_ok());
         }
     }
 }

@@ -21,6 +21,7 @@ mod store;
 mod subscriber;
 mod tag_records;
 mod tags;
+mod timed;
 mod wire;
 
 pub use self::{advice::Advice, memory::InProcess};
@@ -34,6 +35,7 @@ pub(crate) use self::{
     store::{LARGE, RedisRemote},
 };
 
+use self::timed::timed;
 use crate::{
     error::Error,
     model::{Address, Event, Generation, Head, Pointer, Stamp, StoreVersion, Strength, TagBump},
@@ -239,40 +241,55 @@ impl std::error::Error for RemoteError {}
 impl Remote {
     /// Head, pointer and value, in one round trip. `large`: values of this cache are known to be big.
     pub(crate) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.read(at, large).await,
-            Self::Memory(memory) => memory.read(at).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.read(at, large).await,
+                Self::Memory(memory) => memory.reached().await?.read(at).await,
+            }
+        };
+        timed("read", answer).await
     }
 
     /// Head and pointer without the value.
     pub(crate) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.check(at).await,
-            Self::Memory(memory) => memory.check(at).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.check(at).await,
+                Self::Memory(memory) => memory.reached().await?.check(at).await,
+            }
+        };
+        timed("check", answer).await
     }
 
     pub(crate) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.open(at, open).await,
-            Self::Memory(memory) => memory.open(at, open).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.open(at, open).await,
+                Self::Memory(memory) => memory.reached().await?.open(at, open).await,
+            }
+        };
+        timed("open", answer).await
     }
 
     pub(crate) async fn fill(&self, at: &Address, fill: Fill) -> Result<Filled, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.fill(at, fill).await,
-            Self::Memory(memory) => memory.fill(at, fill).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.fill(at, fill).await,
+                Self::Memory(memory) => memory.reached().await?.fill(at, fill).await,
+            }
+        };
+        timed("fill", answer).await
     }
 
     /// Gives a lease back without a value, and wakes who waits.
     pub(crate) async fn release(&self, at: &Address, token: u64) -> Result<(), RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.release(at, token).await,
-            Self::Memory(memory) => memory.release(at, token).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.release(at, token).await,
+                Self::Memory(memory) => memory.reached().await?.release(at, token).await,
+            }
+        };
+        timed("release", answer).await
     }
 
     pub(crate) async fn renew(
@@ -281,18 +298,24 @@ impl Remote {
         token: u64,
         lease: Duration,
     ) -> Result<(), RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.renew(at, token, lease).await,
-            Self::Memory(memory) => memory.renew(at, token, lease).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.renew(at, token, lease).await,
+                Self::Memory(memory) => memory.reached().await?.renew(at, token, lease).await,
+            }
+        };
+        timed("renew", answer).await
     }
 
     /// Gives the entity a new version and tells every node. Doing it twice is harmless.
     pub(crate) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.bump(at, bump).await,
-            Self::Memory(memory) => memory.bump(at, bump).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.bump(at, bump).await,
+                Self::Memory(memory) => memory.reached().await?.bump(at, bump).await,
+            }
+        };
+        timed("bump", answer).await
     }
 
     /// Notes that a value is about to be stored that shows the entity in this generation; false if it is no longer the current one.
@@ -302,10 +325,15 @@ impl Remote {
         shown: Generation,
         pointer_ttl: u64,
     ) -> Result<bool, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.depend(at, shown, pointer_ttl).await,
-            Self::Memory(memory) => memory.depend(at, shown, pointer_ttl).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.depend(at, shown, pointer_ttl).await,
+                Self::Memory(memory) => {
+                    memory.reached().await?.depend(at, shown, pointer_ttl).await
+                }
+            }
+        };
+        timed("depend", answer).await
     }
 
     /// Bumps each tag and tells every node; without any, begins the tag feed where there is none.
@@ -314,49 +342,67 @@ impl Remote {
         tags: &[u64],
         strength: Strength,
     ) -> Result<Vec<Stamp>, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.bump_tags(tags, strength).await,
-            Self::Memory(memory) => memory.bump_tags(tags, strength).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.bump_tags(tags, strength).await,
+                Self::Memory(memory) => memory.reached().await?.bump_tags(tags, strength).await,
+            }
+        };
+        timed("bump_tags", answer).await
     }
 
     /// What is known of these tags.
     pub(crate) async fn tags(&self, tags: &[u64]) -> Result<TagsKnown, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.tags(tags).await,
-            Self::Memory(memory) => memory.tags(tags).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.tags(tags).await,
+                Self::Memory(memory) => memory.reached().await?.tags(tags).await,
+            }
+        };
+        timed("tags", answer).await
     }
 
     /// What is known of all tags, unless they are too many: then the floor is the head.
     pub(crate) async fn all_tags(&self) -> Result<TagsKnown, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.all_tags().await,
-            Self::Memory(memory) => memory.all_tags().await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.all_tags().await,
+                Self::Memory(memory) => memory.reached().await?.all_tags().await,
+            }
+        };
+        timed("all_tags", answer).await
     }
 
     /// Forgets bumps of tags that are older than `longest`, the longest life of a value in ms; not if some node did so less
     /// than `every` ms ago.
     pub(crate) async fn prune_tags(&self, longest: u64, every: u64) -> Result<(), RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.prune_tags(longest, every).await,
-            Self::Memory(memory) => memory.prune_tags(longest).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.prune_tags(longest, every).await,
+                Self::Memory(memory) => memory.reached().await?.prune_tags(longest).await,
+            }
+        };
+        timed("prune_tags", answer).await
     }
 
     pub(crate) async fn beat(&self) -> Result<Beat, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.beat().await,
-            Self::Memory(memory) => memory.beat().await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.beat().await,
+                Self::Memory(memory) => memory.beat().await,
+            }
+        };
+        timed("beat", answer).await
     }
 
     pub(crate) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
-        match self {
-            Self::Redis(redis) => redis.replay(bucket, after).await,
-            Self::Memory(memory) => memory.replay(bucket, after).await,
-        }
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.replay(bucket, after).await,
+                Self::Memory(memory) => memory.reached().await?.replay(bucket, after).await,
+            }
+        };
+        timed("replay", answer).await
     }
 
     /// Sends pushes to `sink` until it is closed, subscribing again after each loss.
@@ -414,16 +460,15 @@ impl Remote {
     pub(crate) fn standing(&self) -> Standing {
         match self {
             Self::Redis(redis) => redis.connections().standing(),
-            Self::Memory(memory) if memory.is_up() => Standing::Up,
-            Self::Memory(_) => Standing::Away,
+            Self::Memory(memory) => memory.standing(),
         }
     }
 
-    /// What keeps it from being asked, if anything does. A hub has no history.
+    /// What keeps it from being asked, if anything does.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Redis(redis) => redis.connections().trouble(),
-            Self::Memory(_) => None,
+            Self::Memory(memory) => memory.trouble(),
         }
     }
 
@@ -438,7 +483,7 @@ impl Remote {
     pub(crate) async fn probe_wanted(&self) {
         match self {
             Self::Redis(redis) => redis.connections().probe_wanted().await,
-            Self::Memory(_) => std::future::pending().await,
+            Self::Memory(memory) => memory.probe_wanted().await,
         }
     }
 }

@@ -164,7 +164,7 @@ impl TiersBuilder {
         let enabled = switch::in_environment()?.unwrap_or(true) && self.enabled;
         let start = Start::of(enabled, self.start_without_redis);
         let remote = match &self.place {
-            Place::Hub(hub) => Remote::Memory(hub.attach(layout.clone())),
+            Place::Hub(hub) => Remote::Memory(hub.attach(layout.clone(), self.remote_timeout)),
             Place::Redis(url) => {
                 let redis = RedisRemote::new(url, layout.clone(), self.remote_timeout)?;
                 Remote::Redis(Box::new(redis))

@@ -42,7 +42,7 @@ impl Report {
             buckets: usize::from(engine.layout.feeds()),
             bumped_tags: engine.tags.len(),
             loads: engine.loads.loads(),
-            counters: engine.observer.counters(),
+            counters: engine.observers.counters(),
         }
     }
 
@@ -101,7 +101,7 @@ impl Report {
         self.proven_buckets
     }
 
-    /// All buckets, that of the tags among them. A bucket that nobody has used yet is not proven.
+    /// All buckets, that of the tags among them. In Redis one that nobody has used yet is not proven.
     #[must_use]
     pub fn buckets(&self) -> usize {
         self.buckets

@@ -36,9 +36,10 @@ const RANKS: [(&str, u8); 18] = [
 const TOP: u8 = 6;
 
 /// Foreign crates and the only modules that name them, tests included.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("bincode", &["codec"]),
     ("lz4_flex", &["codec"]),
+    ("metrics", &["observe"]),
     ("moka", &["local"]),
     ("postcard", &["codec"]),
     ("redis", &["remote"]),

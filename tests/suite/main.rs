@@ -9,6 +9,8 @@ mod batches;
 #[cfg(feature = "proof")]
 mod chaos;
 mod codecs;
+#[cfg(feature = "test-util")]
+mod counts;
 mod deadlines;
 mod draining;
 #[cfg(feature = "proof")]
@@ -27,6 +29,7 @@ mod reads;
 #[cfg(feature = "proof")]
 mod refusals;
 mod shutdowns;
+#[cfg(feature = "test-util")]
 mod stale;
 mod switches;
 #[cfg(feature = "proof")]

@@ -72,10 +72,12 @@ async fn the_value_of_a_dropped_caller_fills_every_tier() {
             ends(other.cache.get(&1)).await.unwrap().is_some()
         })
         .await;
-        assert_eq!(
-            read(&node.cache, &store, 1).await.outcome(),
-            Outcome::LocalRevalidated
-        );
+        // The feeds of a hub are begun; in Redis this was the first value of its bucket.
+        let outcome = match &remote {
+            Remote::Hub(_) => Outcome::LocalHit,
+            Remote::Redis(_) => Outcome::LocalRevalidated,
+        };
+        assert_eq!(read(&node.cache, &store, 1).await.outcome(), outcome);
         assert_eq!(store.loads(), 1);
     }
 }
