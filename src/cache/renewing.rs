@@ -89,18 +89,20 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
         E: Into<BoxError> + 'static,
     {
         let core = self.core;
-        if self.old.is_empty() {
+        let now = core.shelf.now();
+        let mut old = self.old;
+        old.retain(|(_, entry)| !entry.is_paused(now));
+        if old.is_empty() {
             return;
         }
         if core.shelf.gate.is_full() {
             core.shelf.observer.note(Decision::DroppedRefresh);
             return;
         }
-        let now = core.shelf.now();
         let mut renewed = Vec::new();
-        for (place, entry) in self.old {
+        for (place, entry) in old {
             let at = core.shelf.address(core.render(&keys[place]));
-            if entry.is_paused(now) || core.engine.journal().holds(at.id) {
+            if core.engine.journal().holds(at.id) {
                 continue;
             }
             if let Role::Lead(permit) = core.join(&at, core.started(), 0) {

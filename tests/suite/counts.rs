@@ -1,5 +1,7 @@
 //! Every read ends in one outcome, or is counted as failed, missed or dropped: the counts equal the calls.
 
+mod late;
+
 use crate::reads::ends;
 use std::{
     future::{Future, pending, ready},
@@ -157,8 +159,7 @@ async fn stale_answers() {
     let policy = policy().stale_while_revalidate(TTL);
     let node = Node::start(policy).await;
     node.load(1).await.unwrap();
-    node.clock.advance(TTL);
-    node.tiers.until_caught_up().await.unwrap();
+    node.outlive().await;
     node.load(1).await.unwrap();
     node.load_many(&[1]).await;
     node.tiers.until_idle().await;
@@ -180,8 +181,7 @@ async fn stale_answers() {
 async fn answers_in_place_of_an_error() {
     let node = Node::start(policy().stale_if_error(TTL)).await;
     node.load(1).await.unwrap();
-    node.clock.advance(TTL);
-    node.tiers.until_caught_up().await.unwrap();
+    node.outlive().await;
     for _ in 0..2 {
         let fails = |_| ready(Err::<u64, _>(io::Error::other("the store is down")));
         node.cache.get_or_load(&1, fails).await.unwrap();
@@ -368,6 +368,12 @@ impl Node {
             cache,
             policy,
         }
+    }
+
+    /// Until what is held is past its TTL, and known to be current otherwise.
+    async fn outlive(&self) {
+        self.clock.advance(TTL);
+        self.tiers.until_caught_up().await.unwrap();
     }
 
     async fn load(&self, key: u64) -> Result<u64, Error> {
