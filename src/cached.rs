@@ -97,7 +97,7 @@ impl<V> Cached<V> {
     /// 64-bit hash of the encoded value: equal for equal bytes, also over versions. `None` if the value was not encoded.
     #[must_use]
     pub fn content_id(&self) -> Option<u64> {
-        self.entry().content_id
+        self.entry().content_id()
     }
 
     fn entry(&self) -> &Entry<V> {
@@ -110,7 +110,7 @@ impl<V> Deref for Cached<V> {
 
     fn deref(&self) -> &V {
         // `Found::into_result` is the only way here, and looks.
-        let value = self.entry().value.as_ref();
+        let value = self.entry().value();
         value.expect("a `Cached` is made of a value only")
     }
 }

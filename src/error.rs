@@ -129,6 +129,12 @@ impl Error {
         }
     }
 
+    /// A loader says that a value is as before, and was given none.
+    pub(crate) fn nothing_to_confirm() -> Self {
+        let message = "the loader answered `not_modified`, and was given no previous value";
+        Kind::Loader(message.into()).into()
+    }
+
     /// With the text of the panic, as far as it has one.
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -238,7 +238,7 @@ const CELLS_PER_BUCKET: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Epoch, Lifetime, Version};
+    use crate::model::{Content, Epoch, Lifetime, Version};
 
     const ID: EntityId = EntityId {
         cache: 0,
@@ -265,7 +265,7 @@ mod tests {
         };
         Arc::new(Entry::new(
             b"k",
-            Some(version),
+            Content::Own(version),
             Some(generation(version)),
             lifetime,
             PLACE,
@@ -367,7 +367,7 @@ mod tests {
         for hash in 0..1000 {
             let mut big = Entry::new(
                 b"k",
-                Some(hash),
+                Content::Own(hash),
                 None,
                 Lifetime {
                     born: 0,

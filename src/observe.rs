@@ -116,6 +116,8 @@ decisions! {
     ShedLoad shed_loads,
     /// Loads in the background that were not begun, because there was no place at once.
     DroppedRefresh dropped_refreshes,
+    /// Keys whose loader said that the value is that of before.
+    NotModified not_modified,
     /// Keys that their loader had no value for.
     Absent absences,
     /// Keys that a batch's loader answered without being asked; they were ignored.

@@ -27,7 +27,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         load: F,
     ) -> Result<Found<V>, Error>
     where
-        F: FnOnce() -> Fut,
+        F: FnOnce(Option<Found<V>>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -35,18 +35,21 @@ impl<V: Send + Sync + 'static> Core<V> {
         let began = self.shelf.now();
         let read = Unanswered::new(&self.shelf.observer);
         self.shelf.observer.note(Decision::Load);
-        let future = Error::catching(load);
+        let future = Error::catching(|| load(None));
         let loaded = match future {
             Ok(load) => {
                 let core = Arc::clone(&self);
-                self.answered(1, async move { in_time(&core.shelf, loader(load)).await })
-                    .await
+                self.answered(
+                    1,
+                    async move { in_time(&core.shelf, loader(load, None)).await },
+                )
+                .await
             }
             Err(panicked) => Err(panicked),
         };
         read.answered();
         match loaded {
-            Ok(loaded) => Ok(self.bypassed(&at, loaded, began)),
+            Ok(loaded) => self.bypassed(&at, loaded, began),
             Err(error) => {
                 self.shelf.observer.note(Decision::LoadError);
                 self.shared(&at, Err(error))
@@ -127,7 +130,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         };
         match loaded {
             Ok(all) => {
-                let answered = |(at, loaded)| Some(Ok(self.bypassed(at, loaded, began)));
+                let answered = |(at, loaded)| Some(self.bypassed(at, loaded, began));
                 results.found = addresses.iter().zip(all).map(answered).collect();
             }
             Err(error) => {
@@ -142,11 +145,18 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// It may live as long as the policy says, wherever it goes from here.
-    fn bypassed(&self, at: &Address, loaded: Loaded<V>, began: u64) -> Found<V> {
-        if loaded.value.is_none() {
+    fn bypassed(&self, at: &Address, loaded: Loaded<V>, began: u64) -> Result<Found<V>, Error> {
+        let absent = loaded.is_absent();
+        let draft = match Draft::new(loaded, &self.shelf.policy) {
+            Ok(draft) => draft,
+            Err(error) => {
+                self.shelf.observer.note(Decision::LoadError);
+                return Err(self.failed(error));
+            }
+        };
+        if absent {
             self.shelf.observer.note(Decision::Absent);
         }
-        let draft = Draft::new(loaded, &self.shelf.policy);
         let lifetime = Lifetime {
             born: began,
             deadline: began + draft.ttl,
@@ -154,6 +164,6 @@ impl<V: Send + Sync + 'static> Core<V> {
         let place = self.shelf.tags.place();
         let entry = self.shelf.unstored(at, draft, None, lifetime, place);
         let now = self.shelf.now();
-        self.answer(&at.key, entry, now, Outcome::Bypassed)
+        Ok(self.answer(&at.key, entry, now, Outcome::Bypassed))
     }
 }

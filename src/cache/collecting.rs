@@ -119,7 +119,7 @@ where
         let (answer, reads) = answered.await.map_err(|_| Error::closed())?;
         // What the call has read went into all that it answered, as far as anybody can tell.
         reads.hand_on();
-        Ok(answer?)
+        Ok(answer?.after(None)?)
     }
 
     /// Enters the open call or begins one; answers its number.

@@ -25,7 +25,8 @@ enum Prepared<V> {
     Hit(Found<V>),
     /// To be served at once, and to be loaded again.
     Stale(Found<V>),
-    Load(Grant),
+    /// With the value from before, where Redis holds it.
+    Load(Grant, Option<Arc<Entry<V>>>),
     /// Another load of this process holds the lease, and waits for this one.
     Circular,
 }
@@ -47,7 +48,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         load: F,
     ) -> Result<Found<V>, Error>
     where
-        F: FnOnce() -> Fut,
+        F: FnOnce(Option<Found<V>>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -61,7 +62,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     /// The same, however long it takes.
     async fn seek<F, Fut, R, E>(self: &Arc<Self>, at: &Address, load: F) -> Result<Found<V>, Error>
     where
-        F: FnOnce() -> Fut,
+        F: FnOnce(Option<Found<V>>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -80,7 +81,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     /// Leads a flight of the key or follows one, until there is an answer.
     async fn fly<F, Fut, R, E>(self: &Arc<Self>, at: &Address, load: F) -> Result<Found<V>, Error>
     where
-        F: FnOnce() -> Fut,
+        F: FnOnce(Option<Found<V>>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -169,7 +170,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         load: F,
     ) -> Result<Found<V>, Error>
     where
-        F: FnOnce() -> Fut,
+        F: FnOnce(Option<Found<V>>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -177,7 +178,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         let flight = Arc::clone(permit.flight());
         let _waiting = waits_for(&self.engine.circles, flight.number())
             .map_err(|()| self.failed(self.circular(at)))?;
-        let grant = match self.prepare(at, &permit).await {
+        let (grant, previous) = match self.prepare(at, &permit).await {
             Prepared::Hit(hit) => {
                 permit.complete(Ok(hit.clone()));
                 return Ok(hit);
@@ -187,7 +188,7 @@ impl<V: Send + Sync + 'static> Core<V> {
                 self.refresh(at, &stale.entry, load);
                 return Ok(stale);
             }
-            Prepared::Load(grant) => grant,
+            Prepared::Load(grant, previous) => (grant, previous),
             Prepared::Circular => {
                 let error = self.circular(at);
                 permit.complete(Err(error.clone()));
@@ -204,8 +205,10 @@ impl<V: Send + Sync + 'static> Core<V> {
             Ok(admitted) => admitted,
             Err(error) => return self.settled(at, Err(error)).await,
         };
-        let load = match Error::catching(load) {
-            Ok(load) => loader(load),
+        let previous = previous.filter(|entry| entry.may_be_confirmed());
+        let given = previous.as_ref().map(|entry| self.as_previous(entry));
+        let load = match Error::catching(|| load(given)) {
+            Ok(load) => loader(load, previous),
             Err(error) => {
                 self.shelf.observer.note(Decision::Load);
                 self.shelf.observer.note(Decision::LoadError);
@@ -245,20 +248,20 @@ impl<V: Send + Sync + 'static> Core<V> {
             return Prepared::Hit(hit);
         }
         if self.engine.journal().holds(at.id) {
-            return Prepared::Load(Grant::Alone(ticket));
+            return Prepared::Load(Grant::Alone(ticket), None);
         }
         let prepared = match self.ask(at, known.held, ticket).await {
             Ok(Asked::Hit(hit)) => return Prepared::Hit(hit),
             Ok(Asked::Stale(entry)) => match self.serve_stale(&at.key, Arc::clone(&entry)) {
                 Some(stale) => return Prepared::Stale(stale),
-                None => self.lease(at, permit, outlived(&entry)).await,
+                None => self.lease(at, permit, outlived(&entry), Some(entry)).await,
             },
-            Ok(Asked::Miss(discard)) => self.lease(at, permit, discard).await,
+            Ok(Asked::Miss(discard)) => self.lease(at, permit, discard, None).await,
             Err(error) => Err(error),
         };
         prepared.unwrap_or_else(|error| match self.without_remote(at, &error) {
             Some(hit) => Prepared::Hit(hit),
-            None => Prepared::Load(Grant::Alone(ticket)),
+            None => Prepared::Load(Grant::Alone(ticket), None),
         })
     }
 
@@ -267,10 +270,11 @@ impl<V: Send + Sync + 'static> Core<V> {
         at: &Address,
         permit: &Permit<V>,
         discard: Discard,
+        previous: Option<Arc<Entry<V>>>,
     ) -> Result<Prepared<V>, RemoteError> {
         Ok(match self.acquire(at, permit, discard).await? {
             Acquired::Value(entry, ticket) => Prepared::Hit(self.take(at, entry, ticket)),
-            Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased)),
+            Acquired::Load(leased) => Prepared::Load(Grant::Leased(leased), previous),
             Acquired::Circular => Prepared::Circular,
         })
     }

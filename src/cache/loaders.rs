@@ -33,7 +33,7 @@ use std::{borrow::Borrow, fmt, future::Future, mem::take, ops::Deref, sync::Arc}
 /// # let repo = Repo;
 /// let tiers = Tiers::builder("shop").build().await?;
 /// let policy = Policy::ttl(Duration::from_secs(600)).stale_while_revalidate(Duration::from_secs(60));
-/// let names = tiers.cache::<u64, String>("name", policy)?.with_loader(move |cx: LoadContext<u64>| {
+/// let names = tiers.cache::<u64, String>("name", policy)?.with_loader(move |cx: LoadContext<u64, String>| {
 ///     let repo = repo.clone();
 ///     async move { repo.name(cx.into_key()).await }
 /// });
@@ -55,7 +55,7 @@ enum Given<K, V> {
 }
 
 type OneLoader<K, V> =
-    Arc<dyn Fn(LoadContext<K>) -> BoxFuture<'static, Result<Loaded<V>, BoxError>> + Send + Sync>;
+    Arc<dyn Fn(LoadContext<K, V>) -> BoxFuture<'static, Result<Loaded<V>, BoxError>> + Send + Sync>;
 
 pub(super) type ManyLoader<K, V> = Arc<
     dyn Fn(BatchContext<K>) -> BoxFuture<'static, Result<Vec<(K, Loaded<V>)>, BoxError>>
@@ -73,7 +73,7 @@ where
     /// The loader answers what that of [`get_or_load`](Self::get_or_load) does: a value, an `Option`, or a [`Loaded`].
     pub fn with_loader<F, Fut, R, E>(&self, loader: F) -> LoadingCache<K, V>
     where
-        F: Fn(LoadContext<K>) -> Fut + Send + Sync + 'static,
+        F: Fn(LoadContext<K, V>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -159,7 +159,7 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
-        let load = |context: LoadContext<K>| self.load_one(context.into_key());
+        let load = |context| self.load_one(context);
         self.cache.get_or_load(key, load).await
     }
 
@@ -195,19 +195,25 @@ where
         !matches!(self.loader, Given::One(_))
     }
 
-    fn load_one(&self, key: K) -> BoxFuture<'static, Result<Loaded<V>, BoxError>> {
+    fn load_one(
+        &self,
+        context: LoadContext<K, V>,
+    ) -> BoxFuture<'static, Result<Loaded<V>, BoxError>> {
         match &self.loader {
-            Given::One(load) => load(LoadContext::new(key)),
+            Given::One(load) => load(context),
             Given::Many(load) => {
+                let key = context.into_key();
                 let (core, load) = (Arc::clone(&self.core), Arc::clone(load));
                 Box::pin(async move {
                     let at = core.shelf.address(core.render(&key));
                     let records = load(BatchContext::new(vec![key])).await?;
                     let answer = sorted(&core.shelf, std::iter::once(&at), records).pop();
-                    Ok(answer.unwrap_or_else(Loaded::absent))
+                    Ok(answer.unwrap_or_else(Loaded::absent).after(None)?)
                 })
             }
-            Given::Collecting(collector) => Box::pin(Arc::clone(collector).load(key)),
+            Given::Collecting(collector) => {
+                Box::pin(Arc::clone(collector).load(context.into_key()))
+            }
         }
     }
 

@@ -149,7 +149,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
-        F: FnOnce(LoadContext<K>) -> Fut,
+        F: FnOnce(LoadContext<K, V>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -158,11 +158,11 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         let rendered = self.core.render(key);
         if !self.core.engine.enabled {
             let at = self.core.shelf.address(rendered);
-            let load = || load(LoadContext::new(key.to_owned()));
+            let load = |previous| load(LoadContext::new(key.to_owned(), previous));
             let bypass = Arc::clone(&self.core).bypass(at.clone(), load);
             return Box::pin(self.core.traced(&at, bypass)).await?.into_result();
         }
-        let load = || load(LoadContext::new(key.to_owned()));
+        let load = |previous| load(LoadContext::new(key.to_owned(), previous));
         if let Some(found) = self.core.local(&rendered) {
             if self.core.is_early(&found) {
                 let at = self.core.shelf.address(rendered.clone());
@@ -381,9 +381,10 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         Q: CacheKey + ?Sized,
     {
         self.core.engine.check_open()?;
+        let loaded = brought(value.into())?;
         let at = self.core.shelf.address(self.core.render(key));
         let span = self.core.span(Traced::Insert, &at.key);
-        let insert = Arc::clone(&self.core).insert(at, value.into(), None);
+        let insert = Arc::clone(&self.core).insert(at, loaded, None);
         carried_through(&self.core.engine.tasks, span, insert).await
     }
 
@@ -413,7 +414,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
         self.core.engine.check_open()?;
         let at = self.core.shelf.address(self.core.render(key));
         let version = version.into();
-        let loaded = value.into().at_version(version);
+        let loaded = brought(value.into())?.at_version(version);
         let span = self.core.span(Traced::Insert, &at.key);
         let insert = Arc::clone(&self.core).insert(at, loaded, Some(version));
         carried_through(&self.core.engine.tasks, span, insert).await
@@ -461,6 +462,15 @@ impl<K, V> fmt::Debug for TieredCache<K, V> {
             .field("name", &self.core.shelf.name.as_str())
             .finish_non_exhaustive()
     }
+}
+
+/// What an insert brings is a value, or that there is none.
+fn brought<V>(loaded: Loaded<V>) -> Result<Loaded<V>, Error> {
+    if loaded.is_unconfirmed() {
+        let message = "an insert brings a value: `Loaded::not_modified` is for loaders";
+        return Err(Error::config(message));
+    }
+    Ok(loaded)
 }
 
 /// The result of a task that only a shutdown ends.

@@ -80,7 +80,7 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
     where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
-        F: FnOnce(LoadContext<K>) -> Fut,
+        F: FnOnce(LoadContext<K, V>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -89,11 +89,11 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
         core.engine.check_open()?;
         let at = core.pinned(key, self.version);
         if !core.engine.enabled {
-            let load = || load(LoadContext::new(key.to_owned()));
+            let load = |previous| load(LoadContext::new(key.to_owned(), previous));
             let bypass = Arc::clone(core).bypass(at.clone(), load);
             return Box::pin(core.traced(&at, bypass)).await?.into_result();
         }
-        let load = || load(LoadContext::new(key.to_owned()));
+        let load = |previous| load(LoadContext::new(key.to_owned(), previous));
         if let Some(found) = core.local(&at.key) {
             if core.is_early(&found) {
                 core.refresh(&at, &found.entry, load);

@@ -53,7 +53,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     ) -> Arc<Entry<V>> {
         let now = self.shelf.now();
         let held = self.shelf.local.get(at.id.hash, at.key.bytes());
-        if let Some(held) = held.filter(|held| held.check.is_some() && held.check == entry.check) {
+        if let Some(held) = held.filter(|held| held.seal.is_some() && held.seal == entry.seal) {
             self.shelf.renew(at.id, &held, ticket, now);
             return held;
         }
@@ -111,7 +111,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         entry: &Arc<Entry<V>>,
         load: F,
     ) where
-        F: FnOnce() -> Fut,
+        F: FnOnce(Option<Found<V>>) -> Fut,
         Fut: Future<Output = Result<R, E>> + Send + 'static,
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
@@ -128,10 +128,12 @@ impl<V: Send + Sync + 'static> Core<V> {
             return;
         };
         self.shelf.observer.note(Decision::Refresh);
-        match Error::catching(load) {
+        let previous = entry.may_be_confirmed().then(|| Arc::clone(entry));
+        let given = previous.as_ref().map(|entry| self.as_previous(entry));
+        match Error::catching(|| load(given)) {
             Ok(load) => {
                 let (core, entry) = (Arc::clone(self), Arc::clone(entry));
-                let replaced = core.replace(at.clone(), permit, entry, loader(load));
+                let replaced = core.replace(at.clone(), permit, entry, loader(load, previous));
                 let span = self.span(Traced::Refresh, &at.key);
                 self.engine.tasks.spawn(replaced.instrument(span));
             }
@@ -141,6 +143,19 @@ impl<V: Send + Sync + 'static> Core<V> {
                 self.pause(entry);
                 permit.complete(Err(error));
             }
+        }
+    }
+
+    /// What a loader is given of the value that it would replace.
+    pub(super) fn as_previous(&self, entry: &Arc<Entry<V>>) -> Found<V> {
+        let read_at = self.shelf.now();
+        Found {
+            entry: Arc::clone(entry),
+            read_at,
+            outcome: match entry.is_over(read_at) {
+                true => Outcome::Stale,
+                false => Outcome::LocalHit,
+            },
         }
     }
 

@@ -91,7 +91,10 @@ impl<V: Send + Sync + 'static> Core<V> {
         generation: Generation,
         ticket: Ticket,
     ) {
-        let draft = Draft::new(loaded, &self.shelf.policy);
+        // What confirms a value is refused before the bump.
+        let Ok(draft) = Draft::new(loaded, &self.shelf.policy) else {
+            return;
+        };
         if self.engine.journal().holds(at.id) || !draft.keep {
             return;
         }
@@ -124,12 +127,13 @@ impl<V: Send + Sync + 'static> Core<V> {
             until: sealed.until,
             pointer_ttl: self.shelf.policy.pointer_ttl(),
             payload: sealed.bytes,
+            held: sealed.held,
             store,
         };
         match self.shelf.remote.fill(at, fill).await {
             Ok(Filled::Stored) => self.shelf.put(at.id, &entry, ticket, self.shelf.now()),
             Ok(Filled::Stale) => self.shelf.observer.note(Decision::StaleFill),
-            Ok(Filled::Expired) => {}
+            Ok(Filled::Expired | Filled::Gone) => {}
             Err(error) => tracing::debug!(%error, "an inserted value could not be stored"),
         }
     }

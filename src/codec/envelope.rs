@@ -34,12 +34,12 @@ mod lz4;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroU32};
 
 use twox_hash::XxHash3_64;
 
 use crate::codec::{EncodeError, Limits};
-use crate::model::Labels;
+use crate::model::{Labels, Seal};
 
 use self::header::{ABSENT, CHECK_AT, COMPRESSED, ECHO, FLAGS_AT, HEADER_LEN, LABELS};
 pub(crate) use self::header::{Header, check_of, generation};
@@ -64,8 +64,8 @@ pub(crate) struct Envelope<'a> {
 pub(crate) struct Sealed {
     /// Header, sections and body.
     pub(crate) bytes: Vec<u8>,
-    /// The hash of the raw body: equal bodies, equal ids.
-    pub(crate) content_id: u64,
+    /// By which it is known.
+    pub(crate) seal: Seal,
     /// The length of the raw body alone.
     pub(crate) body_len: usize,
 }
@@ -84,7 +84,7 @@ impl Envelope<'_> {
 
         let body = &bytes[body_at..];
         let (content_id, body_len) = (XxHash3_64::oneshot(body), body.len());
-        let body_hash = match self.compressed(body) {
+        let stored_id = match self.compressed(body) {
             None => content_id,
             Some(packed) => {
                 bytes.truncate(body_at);
@@ -93,12 +93,43 @@ impl Envelope<'_> {
                 XxHash3_64::oneshot(&packed)
             }
         };
-        let check = check(body_hash, self.key, &bytes[..body_at]);
-        bytes[CHECK_AT..HEADER_LEN].copy_from_slice(&check.to_be_bytes());
+        let seal = self.close(&mut bytes, body_at, content_id, stored_id)?;
         Ok(Sealed {
             bytes,
-            content_id,
+            seal,
             body_len,
+        })
+    }
+
+    /// A front for a body that is sealed already: what is to stand before it from now on, and by what the whole is known then.
+    pub(crate) fn reseal(&self, body: &Seal) -> Result<(Vec<u8>, Seal), EncodeError> {
+        let mut front = self.front()?;
+        if body.stored_id != body.content_id {
+            front[FLAGS_AT] |= COMPRESSED;
+        }
+        let len = front.len();
+        let seal = self.close(&mut front, len, body.content_id, body.stored_id)?;
+        Ok((front, seal))
+    }
+
+    /// Writes the check.
+    fn close(
+        &self,
+        bytes: &mut [u8],
+        body_at: usize,
+        content_id: u64,
+        stored_id: u64,
+    ) -> Result<Seal, EncodeError> {
+        let front = u32::try_from(body_at).ok().and_then(NonZeroU32::new);
+        let front = front.ok_or_else(|| EncodeError::too_large(u32::MAX as usize))?;
+        let check = check(stored_id, self.key, &bytes[..body_at]).to_be_bytes();
+        bytes[CHECK_AT..HEADER_LEN].copy_from_slice(&check);
+        Ok(Seal {
+            check,
+            content_id,
+            stored_id,
+            front,
+            codec: self.header.codec,
         })
     }
 
@@ -159,8 +190,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) labels: Labels,
     /// What the codec wrote.
     pub(crate) body: Cow<'a, [u8]>,
-    /// The hash of the raw body.
-    pub(crate) content_id: u64,
+    /// By which it is known.
+    pub(crate) seal: Seal,
 }
 
 /// Checks a payload and takes its body out.
@@ -185,9 +216,10 @@ pub(crate) fn open<'a>(
     if body.len() > expected.max_value_bytes {
         return Err(BadEnvelope::TooLarge);
     }
-    let body_hash = XxHash3_64::oneshot(body);
+    let stored_id = XxHash3_64::oneshot(body);
     let front = &bytes[..bytes.len() - body.len()];
-    if check(body_hash, key, front).to_be_bytes() != head[CHECK_AT..] {
+    let check = check(stored_id, key, front);
+    if check.to_be_bytes() != head[CHECK_AT..] {
         return Err(BadEnvelope::Corrupt);
     }
 
@@ -199,7 +231,7 @@ pub(crate) fn open<'a>(
         return Err(BadEnvelope::Malformed);
     }
     let (body, content_id) = if flags & COMPRESSED == 0 {
-        (Cow::Borrowed(body), body_hash)
+        (Cow::Borrowed(body), stored_id)
     } else {
         let raw = lz4::raw(body, expected.max_value_bytes)?;
         let content_id = XxHash3_64::oneshot(&raw);
@@ -209,7 +241,16 @@ pub(crate) fn open<'a>(
         header,
         labels,
         body,
-        content_id,
+        seal: Seal {
+            check: check.to_be_bytes(),
+            content_id,
+            stored_id,
+            front: u32::try_from(front.len())
+                .ok()
+                .and_then(NonZeroU32::new)
+                .ok_or(BadEnvelope::TooLarge)?,
+            codec: header.codec,
+        },
     })
 }
 

@@ -1,12 +1,16 @@
 //! What was loaded, together with what its load has read, before it is put anywhere.
 
-use super::{Loaded, nested::Inherited};
-use crate::model::{Labels, Policy, StoreVersion, Visibility, millis};
+use super::{Loaded, loaded::Confirmed, nested::Inherited};
+use crate::{
+    error::Error,
+    model::{Content, Labels, Policy, StoreVersion, Visibility, millis},
+};
 
 /// A value or its absence on its way into the tiers.
 pub(crate) struct Draft<V> {
-    /// `None`: there is no such value.
-    pub(crate) value: Option<V>,
+    pub(crate) content: Content<V>,
+    /// Of a value that is that of before.
+    pub(crate) confirmed: Option<Confirmed>,
     pub(crate) labels: Labels,
     pub(crate) visibility: Visibility,
     /// How long it may live from the start of its load, in ms.
@@ -18,23 +22,27 @@ pub(crate) struct Draft<V> {
 }
 
 impl<V> Draft<V> {
-    pub(crate) fn new(loaded: Loaded<V>, policy: &Policy) -> Self {
+    /// # Errors
+    /// If it confirms a value that nobody was given.
+    pub(crate) fn new(mut loaded: Loaded<V>, policy: &Policy) -> Result<Self, Error> {
+        let (content, confirmed) = (loaded.content()?, loaded.confirmed());
         let mut labels = loaded.labels;
         labels.settle();
-        let ttl = if loaded.value.is_some() {
-            Some(policy.jittered_ttl())
-        } else {
+        let ttl = if content.is_absent() {
             policy.jittered_absent_ttl()
+        } else {
+            Some(policy.jittered_ttl())
         };
         let most = loaded.ttl.map_or(u64::MAX, millis);
-        Self {
-            value: loaded.value,
+        Ok(Self {
+            content,
+            confirmed,
             labels,
             visibility: loaded.visibility.max(policy.visibility),
             ttl: ttl.unwrap_or(0).min(most),
             version: loaded.version,
             keep: loaded.keep && ttl.is_some() && most > 0,
-        }
+        })
     }
 
     /// Takes over what the load has read, which may live on for `remaining` ms from the load's end; it took `took` ms.

@@ -189,7 +189,7 @@ impl Question {
 
 /// How a question says that it knows the value and wants another one.
 pub(crate) fn outlived<V>(entry: &Entry<V>) -> Discard {
-    entry.check.map_or(Discard::Nothing, Discard::Outlived)
+    (entry.seal).map_or(Discard::Nothing, |seal| Discard::Outlived(seal.check))
 }
 
 /// A question under way: dropped in the middle, the answer may be a lease that nobody would use.

@@ -15,7 +15,7 @@ use crate::{
     cached::Found,
     error::{BoxError, Error},
     local::Ticket,
-    model::{Address, Entry, Generation, Lifetime, Place, Position},
+    model::{Address, Entry, Generation, Lifetime, Place, Position, StoreVersion},
     observe::Decision,
     outcome::Outcome,
     remote::{Fill, Filled, RemoteError},
@@ -54,16 +54,20 @@ impl Grant {
 pub(crate) type Loader<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, Error>> + Send>>;
 
 /// Boxes a loader. The conversions are the user's too: a panic in one must not end the task that runs it.
+///
+/// `previous`: what the loader was given, and may confirm.
 pub(crate) fn loader<V, R, E>(
     load: impl Future<Output = Result<R, E>> + Send + 'static,
+    previous: Option<Arc<Entry<V>>>,
 ) -> Loader<V>
 where
+    V: Send + Sync + 'static,
     R: Into<Loaded<V>>,
     E: Into<BoxError>,
 {
     Box::pin(async move {
         match load.await {
-            Ok(loaded) => Ok(loaded.into()),
+            Ok(loaded) => loaded.into().after(previous.as_ref()),
             Err(error) => Err(Error::from_loader(error.into())),
         }
     })
@@ -162,6 +166,15 @@ pub(super) enum Settling<V> {
 pub(super) struct Filling<V> {
     entry: Arc<Entry<V>>,
     ticket: Ticket,
+    /// Of one that is sent without its body: how it is sent with it.
+    again: Option<Box<Again>>,
+}
+
+/// What a fill says beside the payload.
+struct Again {
+    origin: Origin,
+    deadline: u64,
+    version: Option<StoreVersion>,
 }
 
 impl<V> Settling<V> {
@@ -187,7 +200,10 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 result
             }
             Settling::Fill(fill, filling) => {
-                let filled = self.shelf.remote.fill(self.at, fill).await;
+                let mut filled = self.shelf.remote.fill(self.at, fill).await;
+                if let (Ok(Filled::Gone), Some(whole)) = (&filled, self.whole(&filling)) {
+                    filled = self.shelf.remote.fill(self.at, whole).await;
+                }
                 Ok(self.filled(filling, filled))
             }
         }
@@ -209,13 +225,23 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 return Settling::release(grant.token(), Err(error));
             }
         };
-        if loaded.value.is_none() {
+        let absent = loaded.is_absent();
+        let mut draft = match Draft::new(loaded, &self.shelf.policy) {
+            Ok(draft) => draft,
+            Err(error) => {
+                self.shelf.observer.note(Decision::LoadError);
+                return Settling::release(grant.token(), Err(error));
+            }
+        };
+        if absent {
             self.shelf.observer.note(Decision::Absent);
+        }
+        if draft.confirmed.is_some() {
+            self.shelf.observer.note(Decision::NotModified);
         }
         if inherited.unprovable {
             self.permit.unwatch();
         }
-        let mut draft = Draft::new(loaded, &self.shelf.policy);
         draft.inherit(inherited, self.took(), self.shelf.policy.stale_for() > 0);
         if !draft.pin(self.at.pin) {
             self.shelf.observer.note(Decision::OtherVersion);
@@ -275,16 +301,55 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         let version = draft.version.filter(|_| self.at.pin.is_none());
         let generation = origin.generation;
         let entry = (self.shelf).stored(self.at, draft, generation, lifetime, place, &sealed);
-        let fill = Fill {
+        let again = sealed.held.map(|_| {
+            Box::new(Again {
+                origin: *origin,
+                deadline: sealed.deadline,
+                version,
+            })
+        });
+        let fill = self.fill(generation, leased.token, sealed, version);
+        let ticket = leased.ticket;
+        Settling::Fill(
+            fill,
+            Filling {
+                entry,
+                ticket,
+                again,
+            },
+        )
+    }
+
+    /// The whole value, where the body that it was to go before is not in Redis any more. The lease is given back by then.
+    fn whole(&self, filling: &Filling<V>) -> Option<Fill> {
+        let again = filling.again.as_ref()?;
+        let sealed =
+            (self.shelf).pack_whole(self.at, &filling.entry, again.deadline, &again.origin);
+        match sealed {
+            Ok(sealed) => Some(self.fill(again.origin.generation, None, sealed, again.version)),
+            Err(error) => {
+                self.shelf.tell_of_unstorable(&error);
+                None
+            }
+        }
+    }
+
+    fn fill(
+        &self,
+        generation: Generation,
+        token: Option<u64>,
+        sealed: Sealed,
+        store: Option<StoreVersion>,
+    ) -> Fill {
+        Fill {
             generation,
-            token: leased.token.unwrap_or(0),
+            token: token.unwrap_or(0),
             until: sealed.until,
             pointer_ttl: self.shelf.policy.pointer_ttl(),
             payload: sealed.bytes,
-            store: version,
-        };
-        let ticket = leased.ticket;
-        Settling::Fill(fill, Filling { entry, ticket })
+            held: sealed.held,
+            store,
+        }
     }
 
     /// What the answer to a fill means for this process and for those who wait.
@@ -293,7 +358,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         filling: Filling<V>,
         filled: Result<Filled, RemoteError>,
     ) -> Found<V> {
-        let Filling { entry, ticket } = filling;
+        let Filling { entry, ticket, .. } = filling;
         match filled {
             Ok(Filled::Stored) => {
                 let now = self.shelf.now();
@@ -306,6 +371,8 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 tracing::debug!("a value was refused: it was invalidated while it was loaded");
             }
             Ok(Filled::Expired) => tracing::debug!("a value was refused: its load outlasted it"),
+            // It could not be encoded again, which was said.
+            Ok(Filled::Gone) => self.shelf.put(self.at.id, &entry, ticket, self.began),
             Err(error) => {
                 self.shelf.observer.note(Decision::RemoteError);
                 tracing::debug!(%error, "a value could not be stored");

@@ -6,7 +6,7 @@ use crate::{
     local::{Local, Ticket},
     model::{
         Address, CacheName, Clock, EntityId, Entry, Generation, Labels, Lifetime, Place, Policy,
-        Position, RenderedKey, ServerTime, millis,
+        Position, RenderedKey, Seal, ServerTime, Visibility, millis,
     },
     observe::{Decision, Observer},
     remote::{LARGE, LARGE_FACTOR, Remote, RemoteError},
@@ -56,13 +56,24 @@ pub(crate) struct Shelf<V> {
 /// A loaded value as bytes, with the times that stand in them.
 pub(crate) struct Sealed {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) content_id: u64,
+    pub(crate) seal: Seal,
+    /// Of a payload whose body goes behind these bytes.
+    pub(crate) held: Option<Seal>,
     pub(crate) body_len: usize,
     /// In Redis ms.
     pub(crate) deadline: u64,
     /// When no stale window is left either, in Redis ms.
     pub(crate) until: u64,
     pub(crate) load_micros: u32,
+}
+
+/// What goes into an envelope.
+struct Parcel<'a, V> {
+    value: Option<&'a V>,
+    labels: &'a Labels,
+    visibility: Visibility,
+    /// In Redis ms.
+    deadline: u64,
 }
 
 /// Under what a value is stored: its generation, the start of its load, and where that stood in the tag feed.
@@ -84,46 +95,102 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         Address::new(&self.name, key, self.schema, self.buckets)
     }
 
-    /// Encodes what was loaded.
+    /// Encodes what was loaded; what a load has confirmed gets another front.
     pub(crate) fn pack(
         &self,
         at: &Address,
         draft: &Draft<V>,
         origin: &Origin,
     ) -> Result<Sealed, EncodeError> {
-        let deadline = origin.birth + draft.ttl;
-        let header = codec::Header {
-            codec: self.codec.id(),
-            schema: self.schema as u32,
-            epoch: origin.generation.epoch.0,
-            version: origin.generation.version.0,
-            position: origin.position,
-            birth: origin.birth,
-            deadline,
-            load_micros: origin.load_micros,
-            absent: draft.value.is_none(),
-            visibility: draft.visibility,
-        };
-        let envelope = codec::Envelope {
-            header,
-            key: at.key.bytes(),
-            echo: at.key.is_long(),
+        let parcel = Parcel {
+            value: draft.content.value(),
             labels: &draft.labels,
-            limits: self.limits,
+            visibility: draft.visibility,
+            deadline: origin.birth + draft.ttl,
         };
-        let sealed = envelope.seal(|out| match &draft.value {
+        let Some(confirmed) = draft.confirmed else {
+            return self.encode(at, &parcel, origin);
+        };
+        let envelope = self.envelope(at, &parcel, origin, confirmed.seal.codec);
+        let (bytes, seal) = envelope.reseal(&confirmed.seal)?;
+        Ok(Sealed {
+            bytes,
+            seal,
+            held: Some(confirmed.seal),
+            body_len: confirmed.body_len,
+            deadline: parcel.deadline,
+            until: parcel.deadline + self.stale_for(false),
+            load_micros: origin.load_micros,
+        })
+    }
+
+    /// The whole payload of an entry whose body Redis was thought to hold.
+    pub(crate) fn pack_whole(
+        &self,
+        at: &Address,
+        entry: &Entry<V>,
+        deadline: u64,
+        origin: &Origin,
+    ) -> Result<Sealed, EncodeError> {
+        let none = Labels::default();
+        let parcel = Parcel {
+            value: entry.value(),
+            labels: entry.labels().unwrap_or(&none),
+            visibility: entry.visibility,
+            deadline,
+        };
+        self.encode(at, &parcel, origin)
+    }
+
+    fn encode(
+        &self,
+        at: &Address,
+        parcel: &Parcel<'_, V>,
+        origin: &Origin,
+    ) -> Result<Sealed, EncodeError> {
+        let envelope = self.envelope(at, parcel, origin, self.codec.id());
+        let sealed = envelope.seal(|out| match parcel.value {
             Some(value) => self.codec.encode(value, self.limits.max_value_bytes, out),
             None => Ok(()),
         })?;
         self.note_size(sealed.bytes.len());
         Ok(Sealed {
             bytes: sealed.bytes,
-            content_id: sealed.content_id,
+            seal: sealed.seal,
+            held: None,
             body_len: sealed.body_len,
-            deadline,
-            until: deadline + self.stale_for(draft.value.is_none()),
+            deadline: parcel.deadline,
+            until: parcel.deadline + self.stale_for(parcel.value.is_none()),
             load_micros: origin.load_micros,
         })
+    }
+
+    fn envelope<'a>(
+        &self,
+        at: &'a Address,
+        parcel: &Parcel<'a, V>,
+        origin: &Origin,
+        codec: u8,
+    ) -> codec::Envelope<'a> {
+        let header = codec::Header {
+            codec,
+            schema: self.schema as u32,
+            epoch: origin.generation.epoch.0,
+            version: origin.generation.version.0,
+            position: origin.position,
+            birth: origin.birth,
+            deadline: parcel.deadline,
+            load_micros: origin.load_micros,
+            absent: parcel.value.is_none(),
+            visibility: parcel.visibility,
+        };
+        codec::Envelope {
+            header,
+            key: at.key.bytes(),
+            echo: at.key.is_long(),
+            labels: parcel.labels,
+            limits: self.limits,
+        }
     }
 
     /// How long past its TTL a value is kept, in ms. What was created is to be found, so an absence is not.
@@ -134,7 +201,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     /// Whether the entry is past its TTL and may still stand in for a load, for as long as `window` ms after it.
     pub(crate) fn is_stale_within(&self, entry: &Entry<V>, window: u64, now: u64) -> bool {
         let over = now.checked_sub(entry.stale_from());
-        entry.value.is_some() && over.is_some_and(|over| over < window)
+        entry.is_present() && over.is_some_and(|over| over < window)
     }
 
     /// Whether no tag of the entry was bumped since its load, as far as this node knows.
@@ -260,8 +327,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     ) -> Arc<Entry<V>> {
         let bytes = sealed.body_len;
         let mut entry = self.entry(at, draft, Some(generation), lifetime, place, bytes);
-        entry.content_id = Some(sealed.content_id);
-        entry.check = codec::check_of(&sealed.bytes);
+        entry.seal = Some(sealed.seal);
         let early = self.policy.earliest_refresh(sealed.load_micros);
         Arc::new(entry.loaded_in(sealed.load_micros, early))
     }
@@ -275,7 +341,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         lifetime: Lifetime,
         place: Place,
     ) -> Arc<Entry<V>> {
-        let weighed = draft.value.as_ref().and_then(|value| (self.weigh)(value));
+        let weighed = draft.content.value().and_then(|value| (self.weigh)(value));
         let bytes = weighed.unwrap_or(size_of::<V>());
         Arc::new(self.entry(at, draft, generation, lifetime, place, bytes))
     }
@@ -289,7 +355,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         place: Place,
         bytes: usize,
     ) -> Entry<V> {
-        let mut entry = Entry::new(at.key.bytes(), draft.value, generation, lifetime, place);
+        let mut entry = Entry::new(at.key.bytes(), draft.content, generation, lifetime, place);
         entry.visibility = draft.visibility;
         entry.weight = weight(at, bytes + draft.labels.weight());
         entry.labelled(draft.labels)
@@ -370,6 +436,12 @@ impl<V: Send + Sync + 'static> Shelf<V> {
 
 pub(super) fn weight(at: &Address, body: usize) -> u32 {
     u32::try_from(body + at.key.bytes().len() + OVERHEAD).unwrap_or(u32::MAX)
+}
+
+/// The length of its encoded value.
+pub(super) fn body_len<V>(entry: &Entry<V>) -> usize {
+    let beside = OVERHEAD + entry.key_len() + entry.labels().map_or(0, Labels::weight);
+    (entry.weight as usize).saturating_sub(beside)
 }
 
 /// What an entry costs beside its value and key, in bytes, moka's bookkeeping included.

@@ -3,7 +3,7 @@
 use super::shelf::{Shelf, weight};
 use crate::{
     codec,
-    model::{Address, Entry, Epoch, Generation, Place, Version},
+    model::{Address, Content, Entry, Epoch, Generation, Place, Version},
     observe::Decision,
     remote::{Discard, RemoteError, Snapshot},
 };
@@ -104,11 +104,11 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         if now >= stale_from + self.stale_for(header.absent) {
             return Ok(None);
         }
-        let value = if header.absent {
-            None
+        let content = if header.absent {
+            Content::Absent
         } else {
             match self.codec.decode(header.codec, &opened.body) {
-                Ok(value) => Some(value),
+                Ok(value) => Content::Own(value),
                 Err(error) if error.is_other_codec() => return Err("other_codec"),
                 Err(_) => return Err("undecodable"),
             }
@@ -123,11 +123,10 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         };
         let labels = opened.labels;
         let weight = weight(at, opened.body.len() + labels.weight());
-        let mut entry = Entry::new(at.key.bytes(), value, Some(generation), lifetime, place);
-        entry.content_id = Some(opened.content_id);
+        let mut entry = Entry::new(at.key.bytes(), content, Some(generation), lifetime, place);
+        entry.seal = Some(opened.seal);
         entry.visibility = header.visibility;
         entry.weight = weight;
-        entry.check = codec::check_of(bytes);
         let early = self.policy.earliest_refresh(header.load_micros);
         if let Some(at) = expired_at {
             entry.expire(at);

@@ -2,7 +2,13 @@
 
 use super::{Generation, Labels, Place, Position, Tag, Visibility};
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
 
 /// When a value was born and when it is dead, in milliseconds of this node's clock.
 ///
@@ -29,8 +35,7 @@ pub(crate) struct Entry<V> {
     /// `None`: loaded while Redis could not be asked, so nothing can ever prove it.
     pub(crate) generation: Option<Generation>,
     pub(crate) lifetime: Lifetime,
-    /// `None`: the loader found no such value, and that is remembered.
-    pub(crate) value: Option<V>,
+    content: Content<V>,
     place: Place,
     /// Until when the last proof speaks for it, also past its TTL.
     proven_until: AtomicU64,
@@ -43,15 +48,63 @@ pub(crate) struct Entry<V> {
     /// How long its load took, in µs.
     pub(crate) load_micros: u32,
     /// What its payload in Redis is known by, if there is one.
-    pub(crate) check: Option<[u8; 8]>,
+    pub(crate) seal: Option<Seal>,
     /// Up to where in the tag feed none of its tags is known to be bumped; at least the place's.
     judged_until: AtomicU64,
     names: Option<Box<Names>>,
     pub(crate) visibility: Visibility,
-    /// Hash of the encoded body, where it was encoded.
-    pub(crate) content_id: Option<u64>,
     /// Bytes to count against the local capacity.
     pub(crate) weight: u32,
+}
+
+/// What an entry holds.
+#[derive(Debug)]
+pub(crate) enum Content<V> {
+    Own(V),
+    /// The value of an entry before, which a load has confirmed.
+    Of(Arc<Entry<V>>),
+    /// The loader found no such value, and that is remembered.
+    Absent,
+}
+
+impl<V> Content<V> {
+    pub(crate) fn of(before: &Arc<Entry<V>>) -> Self {
+        // Always the one that has it, so that no chain grows.
+        match &before.content {
+            Self::Of(owner) => Self::Of(Arc::clone(owner)),
+            Self::Own(_) | Self::Absent => Self::Of(Arc::clone(before)),
+        }
+    }
+
+    pub(crate) fn value(&self) -> Option<&V> {
+        match self {
+            Self::Own(value) => Some(value),
+            Self::Of(owner) => match &owner.content {
+                Self::Own(value) => Some(value),
+                Self::Of(_) | Self::Absent => None,
+            },
+            Self::Absent => None,
+        }
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+/// What is known of a payload in Redis: enough to tell it from any other, and to put another front before its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seal {
+    /// As it stands in the header.
+    pub(crate) check: [u8; 8],
+    /// Hash of the encoded body.
+    pub(crate) content_id: u64,
+    /// Hash of the body as it is stored: another one if it is compressed.
+    pub(crate) stored_id: u64,
+    /// Bytes before the body.
+    pub(crate) front: NonZeroU32,
+    /// Who wrote the body.
+    pub(crate) codec: u8,
 }
 
 /// The names by which an entry can be invalidated beside its own.
@@ -65,7 +118,7 @@ struct Names {
 impl<V> Entry<V> {
     pub(crate) fn new(
         key: &[u8],
-        value: Option<V>,
+        content: Content<V>,
         generation: Option<Generation>,
         lifetime: Lifetime,
         place: Place,
@@ -73,23 +126,22 @@ impl<V> Entry<V> {
         Self {
             fresh_until: AtomicU64::new(0),
             gap: AtomicU32::new(0),
-            present: value.is_some(),
+            present: !content.is_absent(),
             checked: AtomicU64::new(0),
             key: SmallVec::from_slice(key),
             generation,
             lifetime,
-            value,
+            content,
             place,
             proven_until: AtomicU64::new(0),
             late_from: lifetime.deadline,
             expired_at: AtomicU64::new(u64::MAX),
             paused_until: AtomicU64::new(0),
             load_micros: 0,
-            check: None,
+            seal: None,
             judged_until: AtomicU64::new(place.position.map_or(0, |position| position.n)),
             names: None,
             visibility: Visibility::Public,
-            content_id: None,
             weight: 0,
         }
     }
@@ -107,8 +159,29 @@ impl<V> Entry<V> {
         *self.key == *key
     }
 
+    pub(crate) fn key_len(&self) -> usize {
+        self.key.len()
+    }
+
     pub(crate) fn is_present(&self) -> bool {
         self.present
+    }
+
+    /// `None`: it is the memory of an absence.
+    pub(crate) fn value(&self) -> Option<&V> {
+        self.content.value()
+    }
+
+    /// Hash of the encoded body, where it was encoded.
+    pub(crate) fn content_id(&self) -> Option<u64> {
+        self.seal.map(|seal| seal.content_id)
+    }
+
+    /// Whether a load may confirm it: Redis holds it, and it shows nothing of other entities, which a load that reads none of
+    /// them would go on showing unwatched.
+    pub(crate) fn may_be_confirmed(&self) -> bool {
+        let shows_none = (self.labels()).is_none_or(|labels| labels.dependencies.is_empty());
+        self.present && self.seal.is_some() && shows_none
     }
 
     /// Lets an entry that nothing proves be served as such, for its short life.

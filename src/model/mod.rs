@@ -23,7 +23,7 @@ pub use self::{
 pub(crate) use self::{
     address::{Address, CacheName, EntityId, checked_name},
     clock::{millis, to_duration},
-    entry::{Entry, Lifetime},
+    entry::{Content, Entry, Lifetime, Seal},
     event::{Event, EventKind, Strength, TagBump},
     key::RenderedKey,
     labels::{Labels, Place, Position},

@@ -449,6 +449,7 @@ mod tests {
             token: 0,
             until: 0,
             pointer_ttl: 0,
+            held: None,
             payload: vec![0; bytes],
             store: None,
         }

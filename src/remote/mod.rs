@@ -38,7 +38,9 @@ pub(crate) use self::{
 use self::timed::timed;
 use crate::{
     error::Error,
-    model::{Address, Event, Generation, Head, Pointer, Stamp, StoreVersion, Strength, TagBump},
+    model::{
+        Address, Event, Generation, Head, Pointer, Seal, Stamp, StoreVersion, Strength, TagBump,
+    },
 };
 use std::{fmt, time::Duration};
 use tokio::sync::mpsc;
@@ -128,6 +130,8 @@ pub(crate) struct Fill {
     pub(crate) until: u64,
     pub(crate) pointer_ttl: u64,
     pub(crate) payload: Vec<u8>,
+    /// That of a payload in Redis, whose body goes behind this one, which has none.
+    pub(crate) held: Option<Seal>,
     /// The version of the store that the load has read, if it said so.
     pub(crate) store: Option<StoreVersion>,
 }
@@ -178,6 +182,8 @@ pub(crate) enum Filled {
     Stale,
     /// The load took longer than the value may live.
     Expired,
+    /// The payload whose body was to be kept is not there any more.
+    Gone,
 }
 
 /// All heads with the Redis time in ms at which they were read, and whether all nodes agree.

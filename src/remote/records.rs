@@ -8,7 +8,9 @@ use super::{
     order::{Done, bare, learned, ordered},
     tag_records::TagRecords,
 };
-use crate::model::{Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Strength, Version};
+use crate::model::{
+    Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Seal, Strength, Version,
+};
 use std::collections::{HashMap, VecDeque};
 
 /// What Redis would hold for one bucket. Times are in Redis ms.
@@ -44,6 +46,9 @@ pub(super) struct Keys {
     pub(super) value: Name,
     pub(super) lease: Name,
 }
+
+/// Where the check stands in a payload.
+const CHECK: std::ops::Range<usize> = 56..64;
 
 /// Server time in microseconds, which also issues the versions.
 #[derive(Clone, Copy, Debug)]
@@ -216,14 +221,21 @@ impl Records {
         if filled.until <= now.millis() {
             return Filled::Expired;
         }
+        let mut payload = filled.payload;
+        if let Some(seal) = filled.held {
+            let Some(body) = self.body(&keys.value, &seal, now) else {
+                return Filled::Gone;
+            };
+            payload.extend_from_slice(body);
+        }
         self.remove_value(&keys.value);
-        self.make_room(filled.payload.len(), now);
-        self.value_bytes += filled.payload.len();
+        self.make_room(payload.len(), now);
+        self.value_bytes += payload.len();
         self.values.insert(
             (*keys.value).into(),
             Timed {
                 until: filled.until,
-                it: filled.payload,
+                it: payload,
             },
         );
         self.set_pointer(
@@ -233,6 +245,13 @@ impl Records {
             now,
         );
         Filled::Stored
+    }
+
+    /// The body of the payload with this seal.
+    fn body(&self, key: &[u8], seal: &Seal, now: Now) -> Option<&[u8]> {
+        let held = self.value(key, now)?;
+        let whole = held.get(CHECK)? == seal.check;
+        whole.then(|| held.get(seal.front.get() as usize..))?
     }
 
     /// Gives an entity a version that was never issued, and links the event.
@@ -451,6 +470,7 @@ mod tests {
             };
             let payload = vec![0; VALUE_BYTES / 50];
             let fill = super::super::Fill {
+                held: None,
                 generation,
                 token: 1,
                 until: 9999,
@@ -469,6 +489,53 @@ mod tests {
                 .values()
                 .map(|value| value.it.len())
                 .sum::<usize>()
+        );
+    }
+
+    #[test]
+    fn a_front_goes_before_the_body_that_is_there_and_before_no_other() {
+        let mut records = Records::default();
+        let now = Now(1_000_000);
+        let (mut head, _) = records.control(now);
+        let keys = Keys {
+            pointer: Name::of("p"),
+            value: Name::of("v"),
+            lease: Name::of("l"),
+        };
+        let version = records.version(&mut head, &keys.pointer, 1000, now);
+        let fill = |payload: &[u8], held| super::super::Fill {
+            generation: Generation {
+                epoch: head.epoch,
+                version,
+            },
+            token: 1,
+            until: 9999,
+            pointer_ttl: 1000,
+            held,
+            payload: payload.to_vec(),
+            store: None,
+        };
+        let seal = |check| Seal {
+            check: [check; 8],
+            content_id: 0,
+            stored_id: 0,
+            front: std::num::NonZeroU32::new(64).unwrap(),
+            codec: 0,
+        };
+        let mut stored = |payload: &[u8], held| {
+            let filled = records.store(&keys, fill(payload, held), head, now);
+            (filled, records.value(&keys.value, now).cloned())
+        };
+        assert_eq!(stored(b"front", Some(seal(1))), (Filled::Gone, None));
+        let whole = [&[0; 56][..], &[1; 8], b"body"].concat();
+        assert_eq!(stored(&whole, None), (Filled::Stored, Some(whole.clone())));
+
+        assert_eq!(stored(b"front", Some(seal(2))), (Filled::Gone, Some(whole)));
+
+        let joined = b"frontbody".to_vec();
+        assert_eq!(
+            stored(b"front", Some(seal(1))),
+            (Filled::Stored, Some(joined))
         );
     }
 }

@@ -324,6 +324,10 @@ pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill
     command.arg(fill.until).arg(fill.pointer_ttl);
     entity(command, at);
     command.arg(&fill.payload).arg(store_version(fill.store));
+    match &fill.held {
+        Some(seal) => command.arg(&seal.check).arg(seal.front.get()),
+        None => command.arg("").arg(0),
+    };
 }
 
 /// A fill without a value.
@@ -331,7 +335,7 @@ pub(super) fn release_arguments(command: &mut redis::Cmd, at: &Address, token: u
     fresh(command);
     command.arg(0).arg(0).arg(token).arg(0).arg(0);
     entity(command, at);
-    command.arg("").arg("-");
+    command.arg("").arg("-").arg("").arg(0);
 }
 
 pub(super) fn renew_arguments(command: &mut redis::Cmd, token: u64, lease: Duration) {
@@ -359,6 +363,7 @@ pub(super) fn filled(reply: &Value) -> Result<Filled, RemoteError> {
         Some("stored") => Ok(Filled::Stored),
         Some("stale") => Ok(Filled::Stale),
         Some("expired") => Ok(Filled::Expired),
+        Some("gone") => Ok(Filled::Gone),
         _ => Err(RemoteError::Nonsense("the answer to a fill")),
     }
 }

@@ -44,7 +44,7 @@ impl Rows {
     pub(crate) fn one_by_one(&self, node: &Node) -> Loading {
         let store = self.store.clone();
         node.cache
-            .with_loader(move |cx: tricache::LoadContext<u64>| {
+            .with_loader(move |cx: tricache::LoadContext<u64, u64>| {
                 let store = store.clone();
                 async move { Ok::<_, io::Error>(store.load(cx.key()).await) }
             })

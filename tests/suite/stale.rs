@@ -1,6 +1,7 @@
 //! Values past their TTL: served while a load replaces them, or in place of a load that failed; never after an invalidation.
 
 mod batches;
+mod confirmed;
 mod early;
 mod errors;
 mod nested;

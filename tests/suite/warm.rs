@@ -69,13 +69,15 @@ async fn a_batch_loader_is_called_for_pieces() {
 async fn keys_that_fail_are_counted_and_the_others_go_on() {
     for remote in Remote::both() {
         let node = remote.node().await;
-        let cache = node.cache.with_loader(|cx: LoadContext<u64>| async move {
-            match cx.into_key() % 3 {
-                0 => Err(io::Error::other("a broken row")),
-                1 => Ok(None),
-                _ => Ok(Some(7)),
-            }
-        });
+        let cache = node
+            .cache
+            .with_loader(|cx: LoadContext<u64, u64>| async move {
+                match cx.into_key() % 3 {
+                    0 => Err(io::Error::other("a broken row")),
+                    1 => Ok(None),
+                    _ => Ok(Some(7)),
+                }
+            });
 
         let warmed = ends(cache.warm(0..30, WarmUp::concurrency(8)))
             .await

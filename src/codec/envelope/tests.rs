@@ -93,7 +93,7 @@ fn what_was_sealed_opens_with_the_same_header_labels_body_and_content_id() {
                 assert_eq!(opened.header, HEADER);
                 assert_eq!(opened.labels, labels);
                 assert_eq!(*opened.body, *body);
-                assert_eq!(opened.content_id, sealed.content_id);
+                assert_eq!(opened.seal.content_id, sealed.seal.content_id);
                 assert_eq!(sealed.body_len, body.len());
             }
         }
@@ -181,11 +181,11 @@ fn the_content_id_is_the_same_with_and_without_compression() {
     let (plain, compressed) = (plain.unwrap(), sealed(&body, false));
 
     assert!(compressed.bytes.len() < 200 && plain.bytes.len() > 5_000);
-    assert_eq!(compressed.content_id, plain.content_id);
+    assert_eq!(compressed.seal.content_id, plain.seal.content_id);
     let opened = open(&plain.bytes, KEY, EXPECTED).unwrap();
     assert_eq!(
-        (&*opened.body, opened.content_id),
-        (&body[..], plain.content_id)
+        (&*opened.body, opened.seal.content_id),
+        (&body[..], plain.seal.content_id)
     );
 }
 

@@ -50,7 +50,7 @@ async fn many_keys_of_a_loader_of_one_have_each_their_result() {
     for remote in Remote::both() {
         let (node, store) = (remote.node().await, CountingStore::new());
         let asked = store.clone();
-        let cache = node.cache.with_loader(move |cx: LoadContext<u64>| {
+        let cache = node.cache.with_loader(move |cx: LoadContext<u64, u64>| {
             let store = asked.clone();
             async move {
                 let number = store.load(cx.key()).await;

@@ -80,6 +80,7 @@ pub(super) fn of(races: &[Arc<Race>]) -> Counts {
         ("loads", all(|it| it.loads)),
         ("loads in the background", all(|it| it.refreshes)),
         ("values past their TTL", all(|it| it.stale)),
+        ("values that were confirmed", all(|it| it.not_modified)),
         ("joins", all(|it| it.flights_joined)),
         ("local hits", all(|it| it.local_hits)),
         ("copies from the remote tier", all(|it| it.remote_hits)),

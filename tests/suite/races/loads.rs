@@ -57,13 +57,14 @@ impl Race {
         row: Row,
         pause: Pause,
     ) -> Result<Cached<Sight>, Error> {
-        let loader = |_: LoadContext<u64>| {
+        let loader = |context: LoadContext<u64, Sight>| {
             let (race, loading) = (Arc::clone(self), Loading::begin(&self.loading));
             async move {
                 let commit = race.store.load(&row).await;
                 race.pass(pause, row, commit).await;
                 drop(loading);
-                Ok::<Loaded<Sight>, io::Error>(row.loaded(commit))
+                let previous = context.previous().map(|previous| &**previous);
+                Ok::<Loaded<Sight>, io::Error>(row.loaded(commit, previous))
             }
         };
         let cache = self.members[node].caches.of_kind(row.kind);
@@ -94,7 +95,7 @@ impl Race {
                 drop(loading);
                 let answers = loaded
                     .into_iter()
-                    .map(|(row, commit)| (row.key, row.loaded(commit)));
+                    .map(|(row, commit)| (row.key, row.loaded(commit, None)));
                 Ok::<Vec<_>, io::Error>(answers.collect())
             }
         };

@@ -84,8 +84,15 @@ impl Row {
     }
 
     /// What a loader answers that has read this commit.
-    pub(crate) fn loaded(self, commit: u64) -> Loaded<Sight> {
-        let loaded = self.answer(commit, false);
+    ///
+    /// `previous`: what it was given of the value before. The same commit is confirmed.
+    pub(crate) fn loaded(self, commit: u64, previous: Option<&Sight>) -> Loaded<Sight> {
+        let unchanged = previous.is_some_and(|previous| previous.commit == commit);
+        let loaded = if unchanged && !self.is_deleted(commit) {
+            self.tagged(Loaded::not_modified(), commit)
+        } else {
+            self.answer(commit, false)
+        };
         match self.kind {
             // Some loaders do not know the version that they have read.
             Kind::Ordered if commit % 4 == 3 => loaded,
@@ -108,6 +115,10 @@ impl Row {
         } else {
             Loaded::new(Sight { commit, inserted })
         };
+        self.tagged(answer, commit)
+    }
+
+    fn tagged(self, answer: Loaded<Sight>, commit: u64) -> Loaded<Sight> {
         match self.kind {
             Kind::Number | Kind::Ordered => answer,
             Kind::Deletable | Kind::Pinned => answer.tag(self.tag()),
