@@ -6,12 +6,13 @@
 use super::{
     admit::Pass,
     circle,
+    filling::Filling,
     flight::Permit,
     lease::LEASE,
     loaded::Loaded,
     nested::{Inherited, Reads},
     places::Places,
-    run::{AbortOnDrop, Filling, Grant, Load, Settling, hold_lease, in_time, loads_under},
+    run::{AbortOnDrop, Grant, Load, Settling, hold_lease, in_time, loads_under},
     shelf::Shelf,
 };
 use crate::{

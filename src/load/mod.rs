@@ -8,6 +8,7 @@ mod admit;
 mod batch;
 mod circle;
 mod draft;
+mod filling;
 mod flight;
 mod gate;
 mod lease;

@@ -5,6 +5,7 @@ use super::{
     batch::Led,
     circle,
     draft::Draft,
+    filling::{Again, Filling},
     flight::Permit,
     lease::{self, Leased},
     loaded::Loaded,
@@ -15,10 +16,10 @@ use crate::{
     cached::Found,
     error::{BoxError, Error},
     local::Ticket,
-    model::{Address, Entry, Generation, Lifetime, Place, Position, StoreVersion},
+    model::{Address, Entry, Generation, Lifetime, Place, Position},
     observe::Decision,
     outcome::Outcome,
-    remote::{Fill, Filled, RemoteError},
+    remote::{Fill, Filled},
 };
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
@@ -160,21 +161,6 @@ pub(super) enum Settling<V> {
     Release(u64, Result<Found<V>, Error>),
     /// The value is to be stored.
     Fill(Fill, Filling<V>),
-}
-
-/// A value on its way to Redis.
-pub(super) struct Filling<V> {
-    entry: Arc<Entry<V>>,
-    ticket: Ticket,
-    /// Of one that is sent without its body: how it is sent with it.
-    again: Option<Box<Again>>,
-}
-
-/// What a fill says beside the payload.
-struct Again {
-    origin: Origin,
-    deadline: u64,
-    version: Option<StoreVersion>,
 }
 
 impl<V> Settling<V> {
@@ -320,69 +306,6 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         )
     }
 
-    /// The whole value, where the body that it was to go before is not in Redis any more. The lease is given back by then.
-    fn whole(&self, filling: &Filling<V>) -> Option<Fill> {
-        let again = filling.again.as_ref()?;
-        let sealed =
-            (self.shelf).pack_whole(self.at, &filling.entry, again.deadline, &again.origin);
-        match sealed {
-            Ok(sealed) => Some(self.fill(again.origin.generation, None, sealed, again.version)),
-            Err(error) => {
-                self.shelf.tell_of_unstorable(&error);
-                None
-            }
-        }
-    }
-
-    fn fill(
-        &self,
-        generation: Generation,
-        token: Option<u64>,
-        sealed: Sealed,
-        store: Option<StoreVersion>,
-    ) -> Fill {
-        Fill {
-            generation,
-            token: token.unwrap_or(0),
-            until: sealed.until,
-            pointer_ttl: self.shelf.policy.pointer_ttl(),
-            payload: sealed.bytes,
-            held: sealed.held,
-            store,
-        }
-    }
-
-    /// What the answer to a fill means for this process and for those who wait.
-    pub(super) fn filled(
-        &self,
-        filling: Filling<V>,
-        filled: Result<Filled, RemoteError>,
-    ) -> Found<V> {
-        let Filling { entry, ticket, .. } = filling;
-        match filled {
-            Ok(Filled::Stored) => {
-                let now = self.shelf.now();
-                self.shelf.put(self.at.id, &entry, ticket, now);
-                tracing::debug!("a value was stored");
-            }
-            // Current when it was loaded, and its readers began before: theirs, and nobody else's.
-            Ok(Filled::Stale) => {
-                self.shelf.observer.note(Decision::StaleFill);
-                tracing::debug!("a value was refused: it was invalidated while it was loaded");
-            }
-            Ok(Filled::Expired) => tracing::debug!("a value was refused: its load outlasted it"),
-            // It could not be encoded again, which was said.
-            Ok(Filled::Gone) => self.shelf.put(self.at.id, &entry, ticket, self.began),
-            Err(error) => {
-                self.shelf.observer.note(Decision::RemoteError);
-                tracing::debug!(%error, "a value could not be stored");
-                // The version was Redis' own, so a later look can prove it.
-                self.shelf.put(self.at.id, &entry, ticket, self.began);
-            }
-        }
-        self.answered(entry)
-    }
-
     /// Whether every entity that the load has read is still what it was; from here on its bumps reach this value.
     async fn are_shown_current(&self, inherited: &Inherited) -> bool {
         let marked = inherited
@@ -467,7 +390,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         u64::try_from(self.micros / 1000).unwrap_or(u64::MAX)
     }
 
-    fn answered(&self, entry: Arc<Entry<V>>) -> Found<V> {
+    pub(super) fn answered(&self, entry: Arc<Entry<V>>) -> Found<V> {
         Found {
             entry,
             read_at: self.shelf.now(),

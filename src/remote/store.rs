@@ -317,10 +317,8 @@ pub(super) fn open_arguments(command: &mut redis::Cmd, open: &Open) {
 
 pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill) {
     fresh(command);
-    command
-        .arg(fill.generation.epoch.0)
-        .arg(fill.generation.version.0)
-        .arg(fill.token);
+    let Generation { epoch, version } = fill.generation;
+    command.arg(epoch.0).arg(version.0).arg(fill.token);
     command.arg(fill.until).arg(fill.pointer_ttl);
     entity(command, at);
     command.arg(&fill.payload).arg(store_version(fill.store));
