@@ -29,8 +29,10 @@ mod refusals;
 mod shutdowns;
 mod stale;
 mod switches;
+mod table;
 #[cfg(feature = "proof")]
 mod tags;
 #[cfg(feature = "proof")]
 mod truth;
 mod warm;
+mod wire;
