@@ -6,6 +6,7 @@ mod agreements;
 mod bad_input;
 mod basics;
 mod batches;
+mod behaviours;
 #[cfg(feature = "proof")]
 mod chaos;
 mod codecs;

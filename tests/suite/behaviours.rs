@@ -1,0 +1,3 @@
+//! What users of tiered caches expect, where no other group of tests is its home; `docs/behaviours.md` has the whole list.
+
+mod given;
