@@ -222,7 +222,13 @@ where
             let at = all.iter().map(|asking| &asking.at);
             Ok(sorted(&self.core.shelf, at, records))
         };
-        let caught = AssertUnwindSafe(within_load(self.number, reads.of(loaded)));
+        // Each of its loads ends by this limit too, and is counted there; none of them could stop what all of them share.
+        let limit = self.core.shelf.policy.load_timeout_or_default();
+        let loaded = async {
+            let loaded = timeout(limit, reads.of(loaded)).await;
+            loaded.unwrap_or_else(|_| Err(Error::late_load(limit)))
+        };
+        let caught = AssertUnwindSafe(within_load(self.number, loaded));
         let loaded = caught.catch_unwind().await;
         loaded.unwrap_or_else(|panic| Err(Error::panicked(&*panic)))
     }

@@ -1,8 +1,10 @@
-//! The house keeps its order: a module imports only what lies below it, and a foreign crate has one home.
+//! The house keeps its order: a module imports only what lies below it, a foreign crate has one home, and the page of
+//! behaviours names tests that exist.
 //!
 //! The test reads the sources, so it also sees what the compiler accepts. What it cannot see is a path
 //! that a macro of ours puts together. The ranks are explained in `CONTRIBUTING.md`.
 
+mod behaviours;
 mod check;
 mod check_tests;
 mod reader;

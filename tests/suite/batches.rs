@@ -11,4 +11,3 @@ mod reading;
 mod round_trips;
 mod shared;
 mod stale;
-mod table;

@@ -6,6 +6,7 @@ mod agreements;
 mod bad_input;
 mod basics;
 mod batches;
+mod behaviours;
 #[cfg(feature = "proof")]
 mod chaos;
 mod codecs;
@@ -32,8 +33,10 @@ mod shutdowns;
 #[cfg(feature = "test-util")]
 mod stale;
 mod switches;
+mod table;
 #[cfg(feature = "proof")]
 mod tags;
 #[cfg(feature = "proof")]
 mod truth;
 mod warm;
+mod wire;

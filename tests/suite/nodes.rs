@@ -44,9 +44,9 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start(builder: TiersBuilder) -> Self {
         let tiers = builder.build().await.unwrap();
-        let cache = tiers
-            .cache("number", Policy::ttl(Duration::from_secs(600)))
-            .unwrap();
+        // Nor is the deadline of a call meant where nothing is said of it.
+        let policy = Policy::ttl(Duration::from_secs(600)).hard_timeout(Duration::from_secs(600));
+        let cache = tiers.cache("number", policy).unwrap();
         Self { tiers, cache }
     }
 }

@@ -45,6 +45,11 @@ impl Nodes {
     pub(crate) async fn use_buckets(&self) {
         let keys: Vec<u64> = (10_000..12_000).collect();
         ends(self.cache(0).invalidate_many(&keys)).await.unwrap();
+        self.proven().await;
+    }
+
+    /// Waits until all nodes have heard of all buckets.
+    pub(crate) async fn proven(&self) {
         eventually("all are proven", async || {
             let report = self.nodes.iter().map(|(tiers, _)| tiers.report());
             report

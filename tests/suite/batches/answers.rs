@@ -1,8 +1,8 @@
 //! What a batch's loader may answer: too little, too much, nothing at all.
 
-use super::table::{Table, pairs, read_many};
 use crate::nodes::{Node, Remote};
 use crate::reads::{counters, ends};
+use crate::table::{Table, pairs, read_many};
 use std::{collections::HashMap, io};
 use tricache::{Batch, BatchContext, Error, Loaded, Tiers};
 use tricache_test_support::{RedisServer, eventually};

@@ -1,8 +1,8 @@
 //! Loads of batches that would wait for themselves: an error, never a deadlock.
 
-use super::table::{Table, read_many};
 use crate::nodes::Remote;
 use crate::reads::{Numbers, ends};
+use crate::table::{Table, read_many};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 use tricache::{BatchContext, Error};

@@ -1,9 +1,9 @@
 //! Callers that go away: before the load begins they hand over, after that nothing stops it.
 
-use super::round_trips::Wire;
-use super::table::{Table, found, held_many, pairs, read_many, spawn_many};
 use crate::nodes::Remote;
 use crate::reads::{counters, ends, held_read};
+use crate::table::{Table, found, held_many, pairs, read_many, spawn_many};
+use crate::wire::Wire;
 use tricache::Outcome;
 use tricache_test_support::{CountingStore, eventually};
 

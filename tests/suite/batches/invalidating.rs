@@ -1,8 +1,8 @@
 //! Invalidations of many keys that Redis does not take, and what the checks of fills and flights are good for.
 
-use super::table::{Table, found, held_many, pairs, read_many, spawn_many};
 use crate::nodes::{Node, Remote};
 use crate::reads::{QUIET, counters, ends};
+use crate::table::{Table, found, held_many, pairs, read_many, spawn_many};
 use tricache::{InProcess, Protection};
 use tricache_test_support::eventually;
 

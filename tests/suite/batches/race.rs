@@ -3,7 +3,7 @@
 //! A load answers what the store held when it began, and takes its time. Between the rounds both nodes owe everything
 //! that was committed, so what is stuck in some tier shows in the next one.
 
-use super::table::{Table, read_many};
+use crate::table::{Table, read_many};
 use crate::{
     nodes::{Node, Remote},
     reads::{counters, ends, read},

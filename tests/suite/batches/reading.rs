@@ -1,8 +1,8 @@
 //! What a batch finds where, and in which order it answers.
 
-use super::table::{Table, pairs, read_many};
 use crate::nodes::Remote;
 use crate::reads::{Numbers, counters, ends, read};
+use crate::table::{Table, pairs, read_many};
 use std::{
     sync::{
         Arc,

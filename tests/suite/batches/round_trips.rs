@@ -1,11 +1,11 @@
 //! What a batch sends to Redis: one command for all reads, one pipeline for all scripts.
 
-use super::table::{Table, found, held_many, pairs, read_many, spawn_many};
-use crate::nodes::{Node, Remote};
-use crate::reads::{QUIET, ends, read};
+use crate::reads::{ends, read};
+use crate::table::{Table, found, held_many, pairs, read_many, spawn_many};
+use crate::wire::Wire;
 use std::{collections::HashSet, time::Duration};
-use tricache::{Outcome, Policy, Tiers};
-use tricache_test_support::{CountingStore, LIMIT, Proxy, eventually};
+use tricache::{Outcome, Policy};
+use tricache_test_support::{CountingStore, eventually};
 
 #[tokio::test]
 async fn a_batch_of_redis_hits_is_one_command() {
@@ -72,7 +72,9 @@ async fn what_is_in_doubt_costs_a_pointer_each_and_no_value() {
     let buckets = wire.buckets(&keys[..99]).await;
     // A local TTL of a moment: whatever is held here is in doubt.
     let tiers = wire.builder().build().await.unwrap();
-    let policy = Policy::ttl(Duration::from_secs(600)).local_ttl(Duration::from_millis(1));
+    let life = Policy::ttl(Duration::from_secs(600)).local_ttl(Duration::from_millis(1));
+    // With the key that is put last all others are in doubt.
+    let policy = life.jitter(0.0);
     let cache = tiers.cache::<u64, u64>("number", policy).unwrap();
     let table = Table::default();
     read_many(&cache, &table, &keys).await;
@@ -211,105 +213,3 @@ async fn a_server_that_forgot_the_scripts_is_taught_them_once() {
         .unwrap();
     assert_eq!(there.len(), 100);
 }
-
-/// A Redis with a wire that counts; what does not go over the wire is not counted.
-pub(super) struct Wire {
-    pub(super) remote: Remote,
-    proxy: Proxy,
-}
-
-impl Wire {
-    pub(super) async fn new() -> Self {
-        let remote = Remote::around_redis();
-        let proxy = Proxy::before(remote.server()).await;
-        Self { remote, proxy }
-    }
-
-    /// A node on the wire, without heartbeats.
-    async fn node(&self) -> Node {
-        Node::start(self.builder()).await
-    }
-
-    fn builder(&self) -> tricache::TiersBuilder {
-        Tiers::builder("test")
-            .remote_timeout(LIMIT)
-            .heartbeat(QUIET)
-            .redis(&self.proxy.url())
-    }
-
-    /// The same, whose buckets for these keys are in use, and whose server has every script.
-    pub(super) async fn node_that_knows_the_scripts(&self, keys: &[u64]) -> Node {
-        self.buckets(keys).await;
-        read(
-            &self.remote.node().await.cache,
-            &CountingStore::new(),
-            u64::MAX,
-        )
-        .await;
-        let renew = ["EVAL", RENEW, "1", "no-such-lease", "1", "1"];
-        self.remote.server().command(&renew);
-        self.node().await
-    }
-
-    /// Begins the epochs of the buckets that these keys are in, and answers how many those are.
-    async fn buckets(&self, keys: &[u64]) -> i64 {
-        let node = self.remote.node().await;
-        let receipt = ends(node.cache.invalidate_many(keys)).await.unwrap();
-        let buckets: HashSet<_> = receipt
-            .stamps()
-            .iter()
-            .map(|stamp| stamp.bucket())
-            .collect();
-        i64::try_from(buckets.len()).unwrap()
-    }
-
-    /// Redis answers no script until [`let_scripts_go`](Self::let_scripts_go).
-    pub(super) fn hold_scripts(&self) {
-        let paused = self
-            .remote
-            .server()
-            .command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
-        assert_eq!(paused, "OK");
-    }
-
-    pub(super) fn let_scripts_go(&self) {
-        assert_eq!(self.remote.server().command(&["CLIENT", "UNPAUSE"]), "OK");
-    }
-
-    pub(super) fn scripts_sent(&self) -> u64 {
-        self.proxy.commands("EVALSHA") + self.proxy.commands("EVAL")
-    }
-
-    pub(super) fn scripts_run(&self) -> u64 {
-        self.calls_of("evalsha")
-    }
-
-    /// Reads and scripts. A heartbeat reads too, and tells itself by asking for the time.
-    fn commands(&self) -> u64 {
-        self.proxy.commands("MGET") - self.proxy.commands("TIME") + self.scripts_sent()
-    }
-
-    /// Records that were looked up in Redis so far, those of heartbeats left out. For differences only, while no script
-    /// runs: a script asks for the time as a heartbeat does.
-    fn lookups(&self) -> i64 {
-        let stats = self.remote.server().command(&["INFO", "stats"]);
-        let count = |name: &str| -> i64 {
-            let line = stats.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap().trim().parse().unwrap()
-        };
-        let beats = i64::try_from(self.calls_of("time")).unwrap();
-        count("keyspace_hits:") + count("keyspace_misses:") - beats * FEEDS
-    }
-
-    fn calls_of(&self, command: &str) -> u64 {
-        let stats = self.remote.server().command(&["INFO", "commandstats"]);
-        let name = format!("cmdstat_{command}:calls=");
-        let calls = stats.lines().find_map(|line| line.strip_prefix(&name));
-        calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
-    }
-}
-
-/// Control records that a heartbeat looks up, and the record of what all nodes agree on.
-const FEEDS: i64 = 66;
-/// As the library sends it, so that the server has it by its digest.
-const RENEW: &str = include_str!("../../../src/remote/scripts/renew.lua");

@@ -1,8 +1,8 @@
 //! Loads are shared between batches, single reads and nodes, and two batches never wait for each other.
 
-use super::table::{Table, found, held_many, pairs, read_many, spawn_many};
 use crate::nodes::Remote;
 use crate::reads::{counters, ends, held_read, spawn_read};
+use crate::table::{Table, found, held_many, pairs, read_many, spawn_many};
 use std::io;
 use tricache_test_support::{CountingStore, eventually};
 

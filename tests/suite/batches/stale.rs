@@ -1,8 +1,8 @@
 //! An invalidation that comes while a batch loads: never served to who reads later.
 
-use super::table::{Table, found, held_many, pairs, read_many, spawn_many};
 use crate::nodes::Remote;
 use crate::reads::{counters, ends};
+use crate::table::{Table, found, held_many, pairs, read_many, spawn_many};
 use tricache_test_support::eventually;
 
 #[tokio::test]

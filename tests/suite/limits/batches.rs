@@ -1,9 +1,10 @@
 //! A batch is one call of the store, so it takes one place.
 
-use super::{busy, places, reading, value};
+use super::{HOUR, busy, places, policy, reading, value};
 use crate::reads::{Numbers, ends};
+use crate::stale::Nodes;
 use std::{collections::HashMap, io};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tricache::{Batch, Error};
 use tricache_test_support::CountingStore;
 
@@ -68,6 +69,30 @@ async fn a_batch_that_queues_takes_what_others_load_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_a_place_no_longer_than_its_deadline() {
+    let limited = policy().hard_timeout(HOUR / 60).load_timeout(HOUR);
+    let nodes = Nodes::start::<1>(limited.max_loads(1)).await;
+    let store = CountingStore::new();
+    value(reading(nodes.cache(0), &store, 9)).await;
+    store.hold();
+    let _running = reading(nodes.cache(0), &store, 1);
+    store.wait_for_waiting(1).await;
+
+    let late = timeout(HOUR / 30, batch(nodes.cache(0), &store, &[2, 9, 3])).await;
+
+    let late = late.unwrap().unwrap().unwrap();
+    assert!(late.get(&9).unwrap().is_ok());
+    for key in [2, 3] {
+        assert!(late.get(&key).unwrap().unwrap_err().is_timeout());
+    }
+    assert_eq!(
+        (store.loads(), nodes.cache(0).loads().unwrap().queued()),
+        (2, 0)
+    );
+    store.release();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_is_dropped_in_the_queue_hands_over() {
     let nodes = places(1).await;
     let tiers = &nodes.nodes[0].0;
@@ -90,8 +115,6 @@ async fn a_batch_that_is_dropped_in_the_queue_hands_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_for_which_there_is_no_room_is_shed() {
-    use super::policy;
-    use crate::stale::Nodes;
     let limited = policy().max_loads(1).max_queued_loads(0);
     let nodes = Nodes::start::<1>(limited).await;
     let store = CountingStore::new();

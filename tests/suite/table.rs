@@ -4,7 +4,10 @@ use crate::reads::{Numbers, ends};
 use futures_util::future::join_all;
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 use tokio::task::JoinHandle;
 use tricache::{Batch, Error};
@@ -12,32 +15,41 @@ use tricache_test_support::CountingStore;
 
 /// Rows of commit numbers. Clones are the same table.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
-    pub(super) rows: CountingStore,
+pub(crate) struct Table {
+    pub(crate) rows: CountingStore,
     calls: Arc<Mutex<Vec<Vec<u64>>>>,
+    fails: Arc<AtomicBool>,
 }
 
 impl Table {
     /// The rows of these keys, read together, each at the gate of [`CountingStore::hold`].
-    pub(super) async fn select(self, keys: Vec<u64>) -> io::Result<Vec<(u64, u64)>> {
+    pub(crate) async fn select(self, keys: Vec<u64>) -> io::Result<Vec<(u64, u64)>> {
         self.calls.lock().unwrap().push(keys.clone());
         let numbers = join_all(keys.iter().map(|key| self.rows.load(key))).await;
+        if self.fails.load(SeqCst) {
+            return Err(io::Error::other("the store is down"));
+        }
         Ok(keys.into_iter().zip(numbers).collect())
     }
 
+    /// From now on every call ends in an error, after it has read its rows.
+    pub(crate) fn fail(&self) {
+        self.fails.store(true, SeqCst);
+    }
+
     /// The keys of each call so far.
-    pub(super) fn calls(&self) -> Vec<Vec<u64>> {
+    pub(crate) fn calls(&self) -> Vec<Vec<u64>> {
         self.calls.lock().unwrap().clone()
     }
 }
 
 /// Reads these keys, loading from the table what is missing.
-pub(super) async fn read_many(cache: &Numbers, table: &Table, keys: &[u64]) -> Batch<u64, u64> {
+pub(crate) async fn read_many(cache: &Numbers, table: &Table, keys: &[u64]) -> Batch<u64, u64> {
     ends(load_many(cache, table, keys)).await.unwrap()
 }
 
 /// The same in a task of its own, for reads that are to wait.
-pub(super) fn spawn_many(
+pub(crate) fn spawn_many(
     cache: &Numbers,
     table: &Table,
     keys: impl Into<Vec<u64>>,
@@ -47,7 +59,7 @@ pub(super) fn spawn_many(
 }
 
 /// A batch that has begun its load and is held there by the table, which holds later loads too.
-pub(super) async fn held_many(
+pub(crate) async fn held_many(
     cache: &Numbers,
     table: &Table,
     keys: &[u64],
@@ -60,12 +72,12 @@ pub(super) async fn held_many(
 }
 
 /// What a batch in a task of its own has found.
-pub(super) async fn found(reading: JoinHandle<Result<Batch<u64, u64>, Error>>) -> Vec<(u64, u64)> {
+pub(crate) async fn found(reading: JoinHandle<Result<Batch<u64, u64>, Error>>) -> Vec<(u64, u64)> {
     pairs(ends(reading).await.unwrap().unwrap())
 }
 
 /// Every key with its value, in the batch's order.
-pub(super) fn pairs(batch: Batch<u64, u64>) -> Vec<(u64, u64)> {
+pub(crate) fn pairs(batch: Batch<u64, u64>) -> Vec<(u64, u64)> {
     let found = batch.into_found().unwrap();
     found
         .into_iter()
