@@ -53,10 +53,16 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// The local value, if it may be served without asking: no lock but moka's, no allocation.
     pub(super) fn local(&self, key: &RenderedKey) -> Option<Found<V>> {
+        self.local_or_late(key).ok()
+    }
+
+    /// The same, and else what this process holds of the key: it may be past its TTL.
+    pub(super) fn local_or_late(&self, key: &RenderedKey) -> Result<Found<V>, Option<Late<V>>> {
         let now = self.shelf.now();
         let proof = self.engine.proofs.read(self.shelf.bucket(key));
-        let entry = self.shelf.local.get(key.hash(), key.bytes())?;
-        self.serve(key, entry, proof, now)
+        let entry = self.shelf.local.get(key.hash(), key.bytes()).ok_or(None)?;
+        let served = self.serve(key, entry, proof, now);
+        served.map_err(|entry| Some(Late { entry, proof, now }))
     }
 
     /// A value from this process or Redis, for a read that does not load.
@@ -180,6 +186,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     pub(super) fn serve_known(&self, at: &Address, known: &Known<V>) -> Option<Found<V>> {
         let held = known.held.clone()?;
         self.serve(&at.key, held, known.proof, self.shelf.now())
+            .ok()
     }
 
     /// A value whose life is over is left to moka; one that a tag has made old is dropped at once.
@@ -199,15 +206,15 @@ impl<V: Send + Sync + 'static> Core<V> {
         entry: Arc<Entry<V>>,
         proof: Proof,
         now: u64,
-    ) -> Option<Found<V>> {
+    ) -> Result<Found<V>, Arc<Entry<V>>> {
         if !entry.is_alive(now) {
-            return None;
+            return Err(entry);
         }
         let hears = self.hears_of_tags(now);
         let standing = self.shelf.standing(&entry);
         // A tag may have been softly invalidated.
         if standing == Standing::Refused || !entry.is_alive(now) {
-            return None;
+            return Err(entry);
         }
         let told = hears && standing == Standing::Current;
         let outcome = if told && entry.gap() == proof.gap && proof.is_live(now) {
@@ -217,9 +224,9 @@ impl<V: Send + Sync + 'static> Core<V> {
         {
             Outcome::LocalUnproven
         } else {
-            return None;
+            return Err(entry);
         };
-        Some(self.answer(key, entry, now, outcome))
+        Ok(self.answer(key, entry, now, outcome))
     }
 
     /// A read that does not load, of a key that no tier holds.
@@ -311,6 +318,13 @@ pub(super) enum Asked<V> {
     /// Past its TTL, inside a stale window.
     Stale(Arc<Entry<V>>),
     Miss(Discard),
+}
+
+/// A local value that could not be served at once, with what was known when it was looked for.
+pub(super) struct Late<V> {
+    pub(super) entry: Arc<Entry<V>>,
+    pub(super) proof: Proof,
+    pub(super) now: u64,
 }
 
 /// What this process knows of a key.

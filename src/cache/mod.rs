@@ -163,18 +163,24 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
             return Box::pin(self.core.traced(&at, bypass)).await?.into_result();
         }
         let load = |previous| load(LoadContext::new(key.to_owned(), previous));
-        if let Some(found) = self.core.local(&rendered) {
-            if self.core.is_early(&found) {
-                let at = self.core.shelf.address(rendered.clone());
-                self.core.refresh(&at, &found.entry, load);
+        let late = match self.core.local_or_late(&rendered) {
+            Ok(found) => {
+                if self.core.is_early(&found) {
+                    let at = self.core.shelf.address(rendered.clone());
+                    self.core.refresh(&at, &found.entry, load);
+                }
+                return self.core.hit(Traced::GetOrLoad, &rendered, found);
             }
-            return self.core.hit(Traced::GetOrLoad, &rendered, found);
+            Err(late) => late,
+        };
+        if let Some(stale) = self.core.stale_here(&rendered, late) {
+            if stale.entry.wants_load(stale.read_at) {
+                let at = self.core.shelf.address(rendered.clone());
+                self.core.refresh(&at, &stale.entry, load);
+            }
+            return self.core.hit(Traced::GetOrLoad, &rendered, stale);
         }
         let at = self.core.shelf.address(rendered);
-        if let Some(stale) = self.core.stale_here(&at.key) {
-            self.core.refresh(&at, &stale.entry, load);
-            return self.core.hit(Traced::GetOrLoad, &at.key, stale);
-        }
         let miss = self.core.miss(&at, load);
         Box::pin(self.core.traced(&at, miss)).await?.into_result()
     }

@@ -94,13 +94,16 @@ impl<K, V: Send + Sync + 'static> Pinned<K, V> {
             return Box::pin(core.traced(&at, bypass)).await?.into_result();
         }
         let load = |previous| load(LoadContext::new(key.to_owned(), previous));
-        if let Some(found) = core.local(&at.key) {
-            if core.is_early(&found) {
-                core.refresh(&at, &found.entry, load);
+        let late = match core.local_or_late(&at.key) {
+            Ok(found) => {
+                if core.is_early(&found) {
+                    core.refresh(&at, &found.entry, load);
+                }
+                return core.hit(Traced::GetOrLoad, &at.key, found);
             }
-            return core.hit(Traced::GetOrLoad, &at.key, found);
-        }
-        if let Some(stale) = core.stale_here(&at.key) {
+            Err(late) => late,
+        };
+        if let Some(stale) = core.stale_here(&at.key, late) {
             core.refresh(&at, &stale.entry, load);
             return core.hit(Traced::GetOrLoad, &at.key, stale);
         }

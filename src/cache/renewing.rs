@@ -45,7 +45,7 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
     ) -> Vec<Miss> {
         let mut left = Vec::new();
         for miss in misses {
-            match self.core.stale_here(&miss.at.key) {
+            match self.core.stale_again(&miss.at.key) {
                 Some(stale) => {
                     self.old.push((miss.index, Arc::clone(&stale.entry)));
                     found[miss.index] = Some(Ok(stale));
@@ -91,7 +91,7 @@ impl<'a, V: Send + Sync + 'static> Renewing<'a, V> {
         let core = self.core;
         let now = core.shelf.now();
         let mut old = self.old;
-        old.retain(|(_, entry)| !entry.is_paused(now));
+        old.retain(|(_, entry)| entry.wants_load(now));
         if old.is_empty() {
             return;
         }

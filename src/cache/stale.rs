@@ -3,10 +3,11 @@
 //! A stale value has passed its TTL and nothing else: it is of the current version, none of its tags was bumped, and
 //! its proof is asked for as for a fresh one. So a stale window never weakens what an invalidation promises.
 
-use super::core::{Asked, Core};
+use super::core::{Asked, Core, Late};
 use crate::{
     cached::Found,
     error::{BoxError, Error},
+    feed::Proof,
     load::{Acquired, Grant, Led, Loaded, Loader, Permit, Role, give_up, loader, outlived, run},
     local::Ticket,
     model::{Address, Entry, RenderedKey, millis},
@@ -19,13 +20,20 @@ use tracing::Instrument;
 
 impl<V: Send + Sync + 'static> Core<V> {
     /// The local value past its TTL, if it may be served at once: while it is loaded again, or because that has just failed.
-    pub(super) fn stale_here(&self, key: &RenderedKey) -> Option<Found<V>> {
-        let policy = &self.shelf.policy;
-        if policy.stale_for() == 0 {
+    pub(super) fn stale_here(&self, key: &RenderedKey, late: Option<Late<V>>) -> Option<Found<V>> {
+        let late = late.filter(|_| self.shelf.policy.stale_for() > 0)?;
+        let proven = self.is_proven_stale(&late.entry, late.proof, late.now);
+        proven.then(|| self.serve_stale_at(key, late.entry, late.now))?
+    }
+
+    /// The same, of a key that was looked for before.
+    pub(super) fn stale_again(&self, key: &RenderedKey) -> Option<Found<V>> {
+        if self.shelf.policy.stale_for() == 0 {
             return None;
         }
-        let entry = self.proven_stale(key, self.shelf.now())?;
-        self.serve_stale(key, entry)
+        let now = self.shelf.now();
+        let entry = self.proven_stale(key, now)?;
+        self.serve_stale_at(key, entry, now)
     }
 
     /// The same where this node cannot prove what it holds, and Redis is asked for it. Nobody waits for a load meanwhile.
@@ -63,7 +71,15 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// A value past its TTL that is proven, if it may be served at once.
     pub(super) fn serve_stale(&self, key: &RenderedKey, entry: Arc<Entry<V>>) -> Option<Found<V>> {
-        let now = self.shelf.now();
+        self.serve_stale_at(key, entry, self.shelf.now())
+    }
+
+    fn serve_stale_at(
+        &self,
+        key: &RenderedKey,
+        entry: Arc<Entry<V>>,
+        now: u64,
+    ) -> Option<Found<V>> {
         let within = |window| self.shelf.is_stale_within(&entry, window, now);
         let outcome = if within(self.shelf.policy.revalidate_for()) {
             Outcome::Stale
@@ -83,14 +99,18 @@ impl<V: Send + Sync + 'static> Core<V> {
     pub(super) fn proven_stale(&self, key: &RenderedKey, now: u64) -> Option<Arc<Entry<V>>> {
         let proof = self.engine.proofs.read(self.shelf.bucket(key));
         let entry = self.shelf.local.get(key.hash(), key.bytes())?;
+        self.is_proven_stale(&entry, proof, now).then_some(entry)
+    }
+
+    /// `proof` was read before the entry.
+    fn is_proven_stale(&self, entry: &Entry<V>, proof: Proof, now: u64) -> bool {
         let window = self.shelf.policy.stale_for();
-        let proven = self.shelf.is_stale_within(&entry, window, now)
+        self.shelf.is_stale_within(entry, window, now)
             && entry.is_proven(now)
             && self.hears_of_tags(now)
-            && self.shelf.standing(&entry) == Standing::Current
+            && self.shelf.standing(entry) == Standing::Current
             && entry.gap() == proof.gap
-            && proof.is_live(now);
-        proven.then_some(entry)
+            && proof.is_live(now)
     }
 
     /// Whether this read is the one that asks for a load before the value's TTL is over.
@@ -116,7 +136,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         R: Into<Loaded<V>> + 'static,
         E: Into<BoxError> + 'static,
     {
-        if entry.is_paused(self.shelf.now()) || self.engine.journal().holds(at.id) {
+        if !entry.wants_load(self.shelf.now()) || self.engine.journal().holds(at.id) {
             return;
         }
         // Somebody waits for those that run: this can wait.
@@ -132,7 +152,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         let given = previous.as_ref().map(|entry| self.as_previous(entry));
         match Error::catching(|| load(given)) {
             Ok(load) => {
-                let (core, entry) = (Arc::clone(self), Arc::clone(entry));
+                let (core, entry) = (Arc::clone(self), Replaced::begin(entry));
                 let replaced = core.replace(at.clone(), permit, entry, loader(load, previous));
                 let span = self.span(Traced::Refresh, &at.key);
                 self.engine.tasks.spawn(replaced.instrument(span));
@@ -164,10 +184,11 @@ impl<V: Send + Sync + 'static> Core<V> {
         self: Arc<Self>,
         at: Address,
         permit: Permit<V>,
-        entry: Arc<Entry<V>>,
+        replaced: Replaced<V>,
         loader: Loader<V>,
     ) {
-        match self.acquire(&at, &permit, outlived(&entry)).await {
+        let entry = &replaced.0;
+        match self.acquire(&at, &permit, outlived(entry)).await {
             Ok(Acquired::Load(leased)) => {
                 let flight = Arc::clone(permit.flight());
                 let shelf = Arc::clone(&self.shelf);
@@ -189,7 +210,7 @@ impl<V: Send + Sync + 'static> Core<V> {
                     }
                 }
                 if matches!(flight.answer().await, Some(Err(_)) | None) {
-                    self.pause(&entry);
+                    self.pause(entry);
                 }
             }
             Ok(Acquired::Value(entry, ticket)) => {
@@ -267,5 +288,21 @@ impl<V: Send + Sync + 'static> Core<V> {
             && self.engine.proofs.agree()
             && self.shelf.standing(&entry) != Standing::Refused;
         served.then_some(entry)
+    }
+}
+
+/// An entry while a load in its place is under way.
+struct Replaced<V>(Arc<Entry<V>>);
+
+impl<V> Replaced<V> {
+    fn begin(entry: &Arc<Entry<V>>) -> Self {
+        entry.set_replacing(true);
+        Self(Arc::clone(entry))
+    }
+}
+
+impl<V> Drop for Replaced<V> {
+    fn drop(&mut self) {
+        self.0.set_replacing(false);
     }
 }

@@ -6,7 +6,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -45,6 +45,8 @@ pub(crate) struct Entry<V> {
     expired_at: AtomicU64,
     /// Until when nobody asks for a load in its place: one has failed.
     paused_until: AtomicU64,
+    /// A load in its place is under way, begun by this process.
+    replacing: AtomicBool,
     /// How long its load took, in µs.
     pub(crate) load_micros: u32,
     /// What its payload in Redis is known by, if there is one.
@@ -137,6 +139,7 @@ impl<V> Entry<V> {
             late_from: lifetime.deadline,
             expired_at: AtomicU64::new(u64::MAX),
             paused_until: AtomicU64::new(0),
+            replacing: AtomicBool::new(false),
             load_micros: 0,
             seal: None,
             judged_until: AtomicU64::new(place.position.map_or(0, |position| position.n)),
@@ -216,6 +219,8 @@ impl<V> Entry<V> {
     pub(crate) fn expire(&self, at: u64) {
         let earliest = self.expired_at.fetch_min(at, Ordering::Relaxed).min(at);
         self.fresh_until.fetch_min(earliest, Ordering::Relaxed);
+        // What is loaded in its place may be of before this.
+        self.set_replacing(false);
     }
 
     pub(crate) fn is_expired(&self) -> bool {
@@ -251,6 +256,16 @@ impl<V> Entry<V> {
 
     pub(crate) fn is_paused(&self, now: u64) -> bool {
         now < self.paused_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether a load in its place is under way. It only saves work: whoever does not know of one looks for a flight.
+    pub(crate) fn set_replacing(&self, replacing: bool) {
+        self.replacing.store(replacing, Ordering::Relaxed);
+    }
+
+    /// Whether a read of it may ask for a load: none is under way here, and none has just failed.
+    pub(crate) fn wants_load(&self, now: u64) -> bool {
+        !self.is_paused(now) && !self.replacing.load(Ordering::Relaxed)
     }
 
     /// Whether the local TTL still runs, and no read needs to think of a new load.

@@ -84,7 +84,7 @@ impl Store {
     pub(super) fn caches(&self, nodes: &Nodes, policy: Policy) -> [Texts; 3] {
         let cache = |name| nodes.nodes[0].0.cache::<u64, String>(name, policy).unwrap();
         let store = self.clone();
-        let one = move |_: LoadContext<u64>| store.answer();
+        let one = move |_: LoadContext<u64, String>| store.answer();
         let store = self.clone();
         let many = move |cx: BatchContext<u64>| {
             let answer = store.answer();

@@ -288,3 +288,31 @@ async fn below_a_pointer_that_was_made_anew_nothing_is_served() {
     let loaded = good(&other, &store, 1).await;
     assert_eq!((*loaded, loaded.outcome()), (1, Outcome::Loaded));
 }
+
+/// A load that began before the second one has read what is old by now: its value is refused, so another one is to begin at once.
+#[tokio::test]
+async fn another_one_while_a_load_replaces_the_value_begins_another_load() {
+    for remote in Remote::both() {
+        let (tiers, cache) = numbers(remote.builder(), long()).await;
+        let store = CountingStore::new();
+        good(&cache, &store, 1).await;
+        store.hold();
+        ends(cache.expire(&1)).await.unwrap();
+        for _ in 0..10 {
+            assert!(good(&cache, &store, 1).await.is_stale());
+        }
+        store.wait_for_waiting(1).await;
+        assert_eq!(tiers.report().counters().refreshes, 1);
+
+        store.commit(&1);
+        ends(cache.expire(&1)).await.unwrap();
+        for _ in 0..10 {
+            assert!(good(&cache, &store, 1).await.is_stale());
+        }
+
+        store.wait_for_waiting(2).await;
+        assert_eq!(tiers.report().counters().refreshes, 2);
+        store.release();
+        refreshed(&cache, 1, 1).await;
+    }
+}
