@@ -2,7 +2,7 @@
 //!
 //! It saves work and carries no safety: without any lease there would be more loads, never a wrong value. A node
 //! that finds another loading waits for the push that the value is there, looking again itself now and then; when
-//! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
+//! the key is invalidated meanwhile it waits for the next leader. After a few of them it loads without the lease, once.
 
 use super::{
     circle::{Waiting, is_loading},
@@ -93,6 +93,8 @@ pub(super) struct Question {
     pub(super) token: u64,
     discard: Discard,
     followed: Option<Version>,
+    /// Those that were waited for, each of another version.
+    leaders: u32,
     patience: Instant,
 }
 
@@ -112,6 +114,7 @@ impl Question {
             token: fastrand::u64(1..u64::MAX),
             discard,
             followed: None,
+            leaders: 0,
             patience: Instant::now() + PATIENCE,
         }
     }
@@ -168,12 +171,13 @@ impl Question {
                     permit.hurry_others();
                 }
                 let version = opened.generation.version;
-                let moved_on = self.followed.is_some_and(|followed| followed != version);
-                if moved_on || Instant::now() >= self.patience {
+                let is_another = self.followed.replace(version) != Some(version);
+                self.leaders += u32::from(is_another);
+                if self.leaders > LEADERS || Instant::now() >= self.patience {
                     shelf.observer.note(Decision::LoadedAlone);
                     return Ok(leased(None));
                 }
-                if self.followed.replace(version).is_none() {
+                if is_another {
                     shelf.observer.note(Decision::LeaseWait);
                 }
                 // Bad bytes are dropped once: what comes next is the leader's. What is stale stays, and never counts.
@@ -234,5 +238,7 @@ pub(super) fn jittered(pause: Duration) -> Duration {
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 /// How long a node waits for others at most, so that nodes that wait for each other in a circle get free.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many leaders a node waits for. All that wait load at once when they give up, so this is not at the first invalidation.
+const LEADERS: u32 = 3;
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(25);
 pub(super) const LAST_LOOK: Duration = Duration::from_millis(200);
