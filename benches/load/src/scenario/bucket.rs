@@ -27,7 +27,8 @@ impl Bucket {
     /// A bucket without calls.
     pub(super) fn new() -> Self {
         Self {
-            latency: Histogram::new(DIGITS).expect("two digits are within what it can do"),
+            latency: Histogram::new_with_max(LONGEST, DIGITS)
+                .expect("a minute with two digits is within what it can do"),
             worst: Duration::ZERO,
             hits: 0,
             stale: 0,
@@ -62,7 +63,7 @@ impl Bucket {
         for bucket in buckets {
             sum.latency
                 .add(&bucket.latency)
-                .expect("a histogram that resizes takes any other");
+                .expect("all of them have the same bounds");
             sum.worst = sum.worst.max(bucket.worst);
             sum.stall = sum.stall.max(bucket.stall);
             sum.hits += bucket.hits;
@@ -103,5 +104,47 @@ pub(super) fn place(since: Duration) -> usize {
 
 /// How long a bucket is.
 pub(super) const BUCKET: Duration = Duration::from_millis(100);
+/// In microseconds; no call is waited for that long.
+const LONGEST: u64 = 60_000_000;
 /// A latency is right to one per cent.
 const DIGITS: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_calls_are_as_slow_as_they_were_also_in_a_sum() {
+        let mut buckets = [Bucket::new(), Bucket::new()];
+        for (bucket, millis) in buckets.iter_mut().zip([1, 3000]) {
+            for _ in 0..100 {
+                bucket.add(Some(Served::Hit), Duration::from_millis(millis), false);
+            }
+        }
+
+        let sum = Bucket::sum(&buckets);
+
+        assert_eq!(sum.reads(), 200);
+        assert_eq!(sum.latency(0.25).as_millis(), 1);
+        assert_eq!(sum.latency(0.99).as_millis() / 100, 30);
+        assert_eq!(sum.worst.as_millis(), 3000);
+    }
+
+    #[test]
+    fn only_what_a_tier_answers_as_ever_is_a_hit() {
+        let mut bucket = Bucket::new();
+        for served in [
+            Served::Hit,
+            Served::Stale,
+            Served::StandIn,
+            Served::Unproven,
+        ] {
+            bucket.add(Some(served), BUCKET, false);
+        }
+
+        bucket.add(None, BUCKET, true);
+
+        assert_eq!(bucket.hit_share(), 0.4);
+        assert_eq!((bucket.errors, bucket.late), (1, 1));
+    }
+}

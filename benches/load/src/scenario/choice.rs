@@ -124,3 +124,54 @@ impl Scenario {
 }
 
 const SHORTEST: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn choice(scenario: Scenario) -> Choice {
+        let arguments = ScenarioArguments {
+            scenario: Some(scenario),
+            callers: NonZeroUsize::new(7),
+            unprotected: true,
+        };
+        let choice = arguments.choice(Some(Duration::from_secs(5)), 42);
+        choice.unwrap().unwrap()
+    }
+
+    #[test]
+    fn one_scenario_is_one_plan_with_the_settings_of_the_command_line() {
+        let plans = choice(Scenario::HotKey).plans();
+
+        assert_eq!(plans.len(), 1);
+        let plan = &plans[0];
+        assert_eq!(plan.scenario, Scenario::HotKey);
+        assert_eq!(plan.lasts, Duration::from_secs(5));
+        assert_eq!((plan.callers, plan.seed), (7, 42));
+        assert!(!plan.is_protected);
+    }
+
+    #[test]
+    fn all_are_each_of_the_others_once() {
+        let plans = choice(Scenario::All).plans();
+
+        let names: HashSet<_> = plans.iter().map(|plan| plan.scenario.name()).collect();
+        assert_eq!(names.len(), plans.len());
+        assert_eq!(names.len(), Scenario::value_variants().len() - 1);
+        assert!(!names.contains("all"));
+    }
+
+    #[test]
+    fn without_a_scenario_there_is_no_choice_and_too_little_time_is_refused() {
+        let arguments = |scenario| ScenarioArguments {
+            scenario,
+            callers: None,
+            unprotected: false,
+        };
+        let second = Some(Duration::from_secs(1));
+
+        assert!(arguments(None).choice(second, 1).unwrap().is_none());
+        assert!(arguments(Some(Scenario::All)).choice(second, 1).is_err());
+    }
+}

@@ -74,22 +74,35 @@ async fn slow_down(plan: &Plan, world: &World, millis: &RangeInclusive<u64>, unt
     network.delay(Duration::ZERO);
 }
 
-/// Writes and invalidates by turns on every node: mostly when the load of the time before is over, sometimes in its
-/// middle.
+/// Writes and invalidates, each time on another node.
+///
+/// It never does so in the moment in which the value expires: which of the two a load was begun for, the store could not
+/// tell then.
 async fn invalidate(plan: &Plan, world: &World, until: Instant) {
     let mut random = Rng::with_seed(plan.seed);
     let mut turn = 0;
+    let mut pause = MIDDLE;
     while Instant::now() < until {
         let reader = &world.readers[turn % world.readers.len()];
         let writing = world.store.write();
         reader.invalidate(0).await;
         drop(writing);
         turn += 1;
-        sleep(Duration::from_millis(random.u64(PAUSE))).await;
+        pause = match random.u8(..3) {
+            0 if pause != EARLY => EARLY,
+            1 => LATE,
+            _ => MIDDLE,
+        };
+        sleep(Duration::from_millis(random.u64(pause.clone()))).await;
     }
 }
 
+/// Milliseconds from one invalidation to the next: in the middle of the load that it calls for, which takes 60. Never twice in
+/// a row, since a node waits for three leaders and then for nobody.
+const EARLY: RangeInclusive<u64> = 20..=50;
+/// When that load is over, long before the value expires, 600 after the load's beginning.
+const MIDDLE: RangeInclusive<u64> = 150..=450;
+/// When the value has expired and is loaded again.
+const LATE: RangeInclusive<u64> = 800..=1100;
 /// How often the delay is drawn anew.
 const REDRAWN: Duration = Duration::from_millis(100);
-/// Between two invalidations, in milliseconds: around a load that takes 60.
-const PAUSE: RangeInclusive<u64> = 20..=600;

@@ -90,6 +90,11 @@ impl Plan {
         !matches!(self.fault, Fault::Invalidations)
     }
 
+    /// Whether something is broken for a while, rather than for a moment or all the time.
+    pub(super) fn lasts_a_while(&self) -> bool {
+        !matches!(self.fault, Fault::Expiry | Fault::Invalidations)
+    }
+
     /// The policy of the nodes' caches.
     pub(super) fn policy(&self) -> Policy {
         match &self.without {

@@ -29,7 +29,7 @@ pub(super) fn of(scenario: Scenario, lasts: Option<Duration>) -> Plan {
         Scenario::RedisFrozen => redis_gone(scenario, Fault::RedisFrozen, stretch, lasts),
         Scenario::RedisBlackHoled => redis_gone(scenario, Fault::RedisBlackHoled, stretch, lasts),
         Scenario::RedisRestart => redis_restart(stretch, lasts),
-        Scenario::HotKey => hot_key(stretch, lasts),
+        Scenario::HotKey => hot_key(lasts),
     }
 }
 
@@ -38,7 +38,8 @@ fn expiry_storm(stretch: Stretch, lasts: Duration) -> Plan {
     // No jitter: everything that was loaded together ends together.
     let policy = common(ttl).jitter(0.0).stale_while_revalidate(ttl);
     Plan {
-        breaks: ttl,
+        // The first keys were loaded a little before the pass begins.
+        breaks: ttl.mul_f64(0.9),
         mends: ttl,
         store: Store {
             while_warming: Duration::from_millis(1),
@@ -119,7 +120,6 @@ fn redis_restart(stretch: Stretch, lasts: Duration) -> Plan {
         breaks: stretch.millis(5000),
         mends: stretch.millis(8000),
         store: steady(20),
-        limit: 4,
         without: LeftOut::Limit,
         ..plan(
             Scenario::RedisRestart,
@@ -131,9 +131,13 @@ fn redis_restart(stretch: Stretch, lasts: Duration) -> Plan {
     }
 }
 
-fn hot_key(stretch: Stretch, lasts: Duration) -> Plan {
-    let ttl = stretch.millis(500);
-    let policy = common(ttl).stale_while_revalidate(ttl);
+fn hot_key(lasts: Duration) -> Plan {
+    let ttl = Duration::from_millis(600);
+    // Neither jitter nor an early refresh: it expires when `fault.rs` thinks that it does.
+    let policy = common(ttl)
+        .jitter(0.0)
+        .early_refresh(0.0)
+        .stale_while_revalidate(ttl);
     Plan {
         nodes: 8,
         keys: 1,
@@ -194,3 +198,34 @@ impl Stretch {
 
 const DEADLINE: Duration = Duration::from_millis(250);
 const MINUTE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn everything_breaks_and_mends_within_the_pass_however_long_it_is() {
+        for scenario in Scenario::value_variants() {
+            for seconds in [2, 20, 3600] {
+                let lasts = Duration::from_secs(seconds);
+                let plan = of(*scenario, Some(lasts));
+
+                assert_eq!(plan.lasts, lasts);
+                assert!(plan.breaks <= plan.mends && plan.mends <= lasts, "{plan:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shorter_pass_stretches_its_times_and_leaves_those_of_a_caller() {
+        let usual = of(Scenario::StoreSlow, None);
+        let short = of(Scenario::StoreSlow, Some(usual.lasts / 2));
+
+        assert_eq!((short.ttl, short.mends), (usual.ttl / 2, usual.mends / 2));
+        assert_eq!(
+            (short.deadline, short.every, short.store.usually),
+            (usual.deadline, usual.every, usual.store.usually)
+        );
+    }
+}

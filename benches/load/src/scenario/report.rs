@@ -58,7 +58,8 @@ pub(super) struct Side {
     /// The most at once of one version, where there is one key.
     pub(super) store_peak_of_one_version: Option<usize>,
     pub(super) store_loads: u64,
-    pub(super) store_loads_while_broken: u64,
+    /// Where something is broken for a while.
+    pub(super) store_loads_while_broken: Option<u64>,
     pub(super) recovered_ms: Option<f64>,
     /// How much later than wanted the tool itself was woken, at worst.
     pub(super) stall_ms: f64,
@@ -113,7 +114,7 @@ impl ScenarioReport {
             worst_ms_without: of.map(|side| side.worst_ms),
             store_peak_without: of.map(|side| side.store_peak),
             store_loads_without: of.map(|side| side.store_loads),
-            store_loads_while_broken_without: of.map(|side| side.store_loads_while_broken),
+            store_loads_while_broken_without: of.and_then(|side| side.store_loads_while_broken),
             recovered_ms_without: of.and_then(|side| side.recovered_ms),
             stall_ms_without: of.map(|side| side.stall_ms),
             ticks_without: without.map(|side| side.ticks),
@@ -148,7 +149,9 @@ impl Side {
             store_peak: pass.asked.peak,
             store_peak_of_one_version: of_one_version(plan, pass),
             store_loads: loads(0, usize::MAX),
-            store_loads_while_broken: loads(place(plan.breaks), place(plan.mends)),
+            store_loads_while_broken: plan
+                .lasts_a_while()
+                .then(|| loads(place(plan.breaks), place(plan.mends))),
             recovered_ms: recovered.flatten().map(millis),
             stall_ms: millis(all.stall),
             ticks: ticks(plan, pass),

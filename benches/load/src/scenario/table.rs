@@ -94,7 +94,7 @@ impl ScenarioReport {
         row(
             f,
             "while broken",
-            Some(side.store_loads_while_broken),
+            side.store_loads_while_broken,
             self.store_loads_while_broken_without,
         )?;
         row(

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::Semaphore;
 use tricache_test_support::Proxy;
 
@@ -54,9 +54,7 @@ impl World {
 
     /// Ends the nodes' tasks.
     pub(super) async fn shutdown(&self) {
-        for reader in &self.readers {
-            reader.shutdown().await;
-        }
+        join_all(self.readers.iter().map(|reader| reader.shutdown())).await;
     }
 
     /// Each node loads a part of the keys, all at the same time; then each reads the others'.
