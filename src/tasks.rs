@@ -62,6 +62,11 @@ impl Tasks {
         left
     }
 
+    /// Whether a shutdown waits for them.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.running.is_closed()
+    }
+
     /// Whether a shutdown has ended them: what would be spawned now does not run.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended.is_cancelled()

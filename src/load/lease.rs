@@ -214,9 +214,61 @@ impl<V: Send + Sync + 'static> Drop for Asked<'_, V> {
             // The question went first on the same connection, so this finds what it took.
             let tasks = shelf.tasks.clone();
             tasks.spawn_on(&runtime, async move {
-                let _ = shelf.remote.release(&at, token).await;
+                release_in_the_end(&shelf, &at, token).await;
             });
         }
+    }
+}
+
+/// Gives a lease back, later if Redis does not take it now: a caller waits.
+pub(super) async fn release<V: Send + Sync + 'static>(
+    shelf: &Arc<Shelf<V>>,
+    at: &Address,
+    token: u64,
+) {
+    if shelf.remote.release(at, token).await.is_err() {
+        release_later(shelf, at, token);
+    }
+}
+
+/// The same for many.
+pub(super) async fn release_many<V: Send + Sync + 'static>(
+    shelf: &Arc<Shelf<V>>,
+    leases: &[(&Address, u64)],
+) {
+    let released = shelf.remote.release_many(leases).await;
+    for ((at, token), released) in leases.iter().zip(released) {
+        if released.is_err() {
+            release_later(shelf, at, *token);
+        }
+    }
+}
+
+/// Lets a task give a lease back.
+pub(super) fn release_later<V: Send + Sync + 'static>(
+    shelf: &Arc<Shelf<V>>,
+    at: &Address,
+    token: u64,
+) {
+    let (held, at) = (Arc::clone(shelf), at.clone());
+    let release = async move { release_in_the_end(&held, &at, token).await };
+    shelf.tasks.spawn(release);
+}
+
+/// Gives a lease back as soon as Redis takes it.
+///
+/// It is mostly a call that was late that leaves a lease behind, and it has opened the breaker: at first nothing is taken. A
+/// lease that stays keeps every node from loading its key.
+async fn release_in_the_end<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token: u64) {
+    let (ends, mut pause) = (Instant::now() + LEASE, FIRST_LOOK);
+    while let Err(error) = shelf.remote.release(at, token).await {
+        if Instant::now() >= ends || shelf.tasks.is_closing() {
+            // It ends by itself; those who wait look again until it does.
+            tracing::debug!(%error, "a lease could not be released");
+            return;
+        }
+        sleep(jittered(pause)).await;
+        pause = (pause * 2).min(LAST_LOOK);
     }
 }
 

@@ -33,6 +33,39 @@ async fn a_caller_that_goes_away_with_the_lease_keeps_nobody_waiting() {
     assert_eq!(far.tiers.report().counters().loads, 0);
 }
 
+/// Redis had given the lease, and its answer was late. By then Redis did not count as answering, so the lease was not given
+/// back either: when all was well again, every reader of the key waited until it ended by itself.
+#[tokio::test]
+async fn a_lease_that_was_given_into_an_outage_is_given_back_after_it() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::before(&redis).await;
+    let builder = Tiers::builder("test").remote_timeout(Duration::from_millis(500));
+    let far = Node::start(builder.redis(&proxy.url())).await;
+    let near = Node::start(Tiers::builder("test").redis(&redis.url())).await;
+    let load = |_| async { Ok::<u64, io::Error>(1) };
+    proxy.delay(Duration::from_millis(100));
+
+    let caller = tokio::spawn({
+        let cache = far.cache.clone();
+        async move { cache.get_or_load(&1, load).await }
+    });
+    eventually("the lease is given, and nobody knows", async || {
+        !redis.command(&["KEYS", "tc1:*:s:*"]).is_empty()
+    })
+    .await;
+    proxy.cut();
+    assert_eq!(*caller.await.unwrap().unwrap(), 1);
+    proxy.delay(Duration::ZERO);
+    proxy.heal();
+
+    let answer = timeout(
+        Duration::from_millis(1500),
+        near.cache.get_or_load(&1, load),
+    )
+    .await;
+    assert_eq!(*answer.expect("it waits for nobody's load").unwrap(), 1);
+}
+
 /// Giving the lease back needs a runtime. A caller dropped outside of one panicked in its destructor.
 #[test]
 fn a_caller_that_is_dropped_outside_of_a_runtime_leaves_the_lease_to_its_end() {
