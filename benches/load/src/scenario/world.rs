@@ -101,4 +101,4 @@ async fn read_once(reader: &Reader, key: u32) -> Result<(), String> {
     read.map(drop)
 }
 
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 20;
