@@ -54,6 +54,13 @@ impl Tasks {
         self.running.wait().await;
     }
 
+    /// Waits until none is left, and lets others begin as before.
+    #[cfg(feature = "test-util")]
+    pub(crate) async fn idle(&self) {
+        self.finished().await;
+        self.running.reopen();
+    }
+
     /// How many there are.
     #[cfg(feature = "test-util")]
     pub(crate) fn running(&self) -> usize {
@@ -66,6 +73,11 @@ impl Tasks {
         self.ended.cancel();
         let _ = timeout(YIELD, self.finished()).await;
         left
+    }
+
+    /// Whether a shutdown waits for them.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.running.is_closed()
     }
 
     /// Whether a shutdown has ended them: what would be spawned now does not run.

@@ -10,6 +10,7 @@ use super::{
     batch::{Led, keep_leases},
     circle::is_loading,
     gate::Places,
+    lease::release_many,
     run::AbortOnDrop,
     shelf::Shelf,
 };
@@ -102,7 +103,7 @@ impl<V: Send + Sync + 'static> Queued<'_, V> {
             let tasks = shelf.tasks.clone();
             tasks.spawn_on(&runtime, async move {
                 let leases: Vec<_> = leases.iter().map(|(at, token)| (at, *token)).collect();
-                shelf.remote.release_many(&leases).await;
+                release_many(&shelf, &leases).await;
             });
         }
     }

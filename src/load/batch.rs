@@ -8,7 +8,7 @@ use super::{
     circle,
     filling::Filling,
     flight::Permit,
-    lease::LEASE,
+    lease::{LEASE, release_later, release_many},
     loaded::Loaded,
     nested::{Inherited, Reads},
     places::Places,
@@ -101,7 +101,7 @@ where
 
 /// The answer for each key in turn: what the loader left out is absent, what it says twice is what it said first.
 pub(crate) fn sorted<'a, V, K, R>(
-    shelf: &Shelf<V>,
+    shelf: &Arc<Shelf<V>>,
     asked: impl ExactSizeIterator<Item = &'a Address>,
     records: impl IntoIterator<Item = (K, R)>,
 ) -> Vec<Loaded<V>>
@@ -140,7 +140,7 @@ struct Time {
 impl Time {
     fn load<'a, V>(
         self,
-        shelf: &'a Shelf<V>,
+        shelf: &'a Arc<Shelf<V>>,
         at: &'a Address,
         permit: &'a Permit<V>,
     ) -> Load<'a, V> {
@@ -167,13 +167,13 @@ struct Landing<V> {
 
 enum Rest<V> {
     Answer(Result<Found<V>, Error>),
-    /// The answer to the fill decides.
-    Filling(Filling<V>),
+    /// The answer to the fill decides, which gives back the lease of this token.
+    Filling(Filling<V>, u64),
 }
 
 /// Settles each key; those of one piece share their round trips.
 async fn settle_many<V: Send + Sync + 'static>(
-    shelf: &Shelf<V>,
+    shelf: &Arc<Shelf<V>>,
     time: Time,
     led: Vec<Led<V>>,
     answers: Vec<Result<Loaded<V>, Error>>,
@@ -194,7 +194,7 @@ async fn settle_many<V: Send + Sync + 'static>(
 }
 
 async fn approach<V: Send + Sync + 'static>(
-    shelf: &Shelf<V>,
+    shelf: &Arc<Shelf<V>>,
     time: Time,
     led: Led<V>,
     answer: Result<Loaded<V>, Error>,
@@ -215,7 +215,7 @@ async fn approach<V: Send + Sync + 'static>(
     let (rest, fill, token) = match settling {
         Settling::Done(answer) => (Rest::Answer(answer), None, None),
         Settling::Release(token, answer) => (Rest::Answer(answer), None, Some(token)),
-        Settling::Fill(fill, filling) => (Rest::Filling(filling), Some(fill), None),
+        Settling::Fill(fill, filling) => (Rest::Filling(filling, fill.token), Some(fill), None),
     };
     Landing {
         index,
@@ -228,7 +228,7 @@ async fn approach<V: Send + Sync + 'static>(
 }
 
 async fn land<V: Send + Sync + 'static>(
-    shelf: &Shelf<V>,
+    shelf: &Arc<Shelf<V>>,
     time: Time,
     mut piece: Vec<Landing<V>>,
 ) -> Vec<Landed<V>> {
@@ -240,24 +240,19 @@ async fn land<V: Send + Sync + 'static>(
         fills.extend(fill.take().map(|fill| (&*at, fill)));
         leases.extend(token.map(|token| (&*at, token)));
     }
-    let (filled, released) = join!(
-        shelf.remote.fill_many(fills),
-        shelf.remote.release_many(&leases)
-    );
-    for answer in released {
-        if let Err(error) = answer {
-            // It ends by itself; those who wait look again until it does.
-            tracing::debug!(%error, "a lease could not be released");
-        }
-    }
+    let (filled, ()) = join!(shelf.remote.fill_many(fills), release_many(shelf, &leases));
     let mut filled = filled.into_iter();
     let mut landed = Vec::with_capacity(piece.len());
     for landing in piece {
         let answer = match landing.rest {
             Rest::Answer(answer) => answer,
-            Rest::Filling(filling) => {
+            Rest::Filling(filling, token) => {
                 let missing = Err(RemoteError::Nonsense("the number of answers to fills"));
                 let filled = filled.next().unwrap_or(missing);
+                if filled.is_err() {
+                    // The fill would have given the lease back.
+                    release_later(shelf, &landing.at, token);
+                }
                 let load = time.load(shelf, &landing.at, &landing.permit);
                 Ok(load.filled(filling, filled))
             }

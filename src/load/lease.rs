@@ -2,7 +2,7 @@
 //!
 //! It saves work and carries no safety: without any lease there would be more loads, never a wrong value. A node
 //! that finds another loading waits for the push that the value is there, looking again itself now and then; when
-//! the key was invalidated while it waited and somebody else loads again, it loads without the lease, once.
+//! the key is invalidated meanwhile it waits for the next leader. After a few of them it loads without the lease, once.
 
 use super::{
     circle::{Waiting, is_loading},
@@ -93,6 +93,8 @@ pub(super) struct Question {
     pub(super) token: u64,
     discard: Discard,
     followed: Option<Version>,
+    /// Those that were waited for, each of another version.
+    leaders: u32,
     patience: Instant,
 }
 
@@ -112,6 +114,7 @@ impl Question {
             token: fastrand::u64(1..u64::MAX),
             discard,
             followed: None,
+            leaders: 0,
             patience: Instant::now() + PATIENCE,
         }
     }
@@ -168,12 +171,13 @@ impl Question {
                     permit.hurry_others();
                 }
                 let version = opened.generation.version;
-                let moved_on = self.followed.is_some_and(|followed| followed != version);
-                if moved_on || Instant::now() >= self.patience {
+                let is_another = self.followed.replace(version) != Some(version);
+                self.leaders += u32::from(is_another);
+                if self.leaders > LEADERS || Instant::now() >= self.patience {
                     shelf.observer.note(Decision::LoadedAlone);
                     return Ok(leased(None));
                 }
-                if self.followed.replace(version).is_none() {
+                if is_another {
                     shelf.observer.note(Decision::LeaseWait);
                     tracing::debug!("waits for a load of another node");
                 }
@@ -211,9 +215,65 @@ impl<V: Send + Sync + 'static> Drop for Asked<'_, V> {
             // The question went first on the same connection, so this finds what it took.
             let tasks = shelf.tasks.clone();
             tasks.spawn_on(&runtime, async move {
-                let _ = shelf.remote.release(&at, token).await;
+                release_in_the_end(&shelf, &at, token).await;
             });
         }
+    }
+}
+
+/// Gives a lease back, later if Redis does not take it now: a caller waits.
+pub(super) async fn release<V: Send + Sync + 'static>(
+    shelf: &Arc<Shelf<V>>,
+    at: &Address,
+    token: u64,
+) {
+    if shelf.remote.release(at, token).await.is_err() {
+        release_later(shelf, at, token);
+    }
+}
+
+/// The same for many.
+pub(super) async fn release_many<V: Send + Sync + 'static>(
+    shelf: &Arc<Shelf<V>>,
+    leases: &[(&Address, u64)],
+) {
+    let released = shelf.remote.release_many(leases).await;
+    for ((at, token), released) in leases.iter().zip(released) {
+        if released.is_err() {
+            release_later(shelf, at, *token);
+        }
+    }
+}
+
+/// Lets a task give a lease back.
+pub(super) fn release_later<V: Send + Sync + 'static>(
+    shelf: &Arc<Shelf<V>>,
+    at: &Address,
+    token: u64,
+) {
+    if token == 0 {
+        // It was a load without a lease.
+        return;
+    }
+    let (held, at) = (Arc::clone(shelf), at.clone());
+    let release = async move { release_in_the_end(&held, &at, token).await };
+    shelf.tasks.spawn(release);
+}
+
+/// Gives a lease back as soon as Redis takes it.
+///
+/// It is mostly a call that was late that leaves a lease behind, and it has opened the breaker: at first nothing is taken. A
+/// lease that stays keeps every node from loading its key.
+async fn release_in_the_end<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token: u64) {
+    let (ends, mut pause) = (Instant::now() + LEASE, FIRST_LOOK);
+    while let Err(error) = shelf.remote.release(at, token).await {
+        if Instant::now() >= ends || shelf.tasks.is_closing() {
+            // It ends by itself; those who wait look again until it does.
+            tracing::debug!(%error, "a lease could not be released");
+            return;
+        }
+        sleep(jittered(pause)).await;
+        pause = (pause * 2).min(LAST_LOOK);
     }
 }
 
@@ -235,5 +295,7 @@ pub(super) fn jittered(pause: Duration) -> Duration {
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 /// How long a node waits for others at most, so that nodes that wait for each other in a circle get free.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many leaders a node waits for. All that wait load at once when they give up, so this is not at the first invalidation.
+const LEADERS: u32 = 3;
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(25);
 pub(super) const LAST_LOOK: Duration = Duration::from_millis(200);

@@ -7,7 +7,7 @@ use super::{
     draft::Draft,
     filling::{Again, Filling},
     flight::Permit,
-    lease::{self, Leased},
+    lease::{self, Leased, release, release_later},
     loaded::Loaded,
     nested::{Inherited, Reads},
     shelf::{Origin, Sealed, Shelf},
@@ -129,7 +129,7 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
 
 /// Gives back the right to load, unused.
 pub(crate) async fn give_back<V: Send + Sync + 'static>(
-    shelf: &Shelf<V>,
+    shelf: &Arc<Shelf<V>>,
     at: &Address,
     grant: &Grant,
 ) {
@@ -138,16 +138,9 @@ pub(crate) async fn give_back<V: Send + Sync + 'static>(
     }
 }
 
-async fn release<V: Send + Sync + 'static>(shelf: &Shelf<V>, at: &Address, token: u64) {
-    if let Err(error) = shelf.remote.release(at, token).await {
-        // It ends by itself; those who wait look again until it does.
-        tracing::debug!(%error, "a lease could not be released");
-    }
-}
-
 /// A load that has ended.
 pub(super) struct Load<'a, V> {
-    pub(super) shelf: &'a Shelf<V>,
+    pub(super) shelf: &'a Arc<Shelf<V>>,
     pub(super) at: &'a Address,
     pub(super) permit: &'a Permit<V>,
     pub(super) began: u64,
@@ -186,9 +179,14 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
                 result
             }
             Settling::Fill(fill, filling) => {
+                let token = fill.token;
                 let mut filled = self.shelf.remote.fill(self.at, fill).await;
                 if let (Ok(Filled::Gone), Some(whole)) = (&filled, self.whole(&filling)) {
                     filled = self.shelf.remote.fill(self.at, whole).await;
+                }
+                if filled.is_err() {
+                    // The fill would have given the lease back.
+                    release_later(self.shelf, self.at, token);
                 }
                 Ok(self.filled(filling, filled))
             }

@@ -7,7 +7,7 @@ use super::{
     batch::Led,
     circle::Waiting,
     flight::{Asking, Permit},
-    lease::{FIRST_LOOK, LAST_LOOK, Meaning, Question, jittered},
+    lease::{FIRST_LOOK, LAST_LOOK, Meaning, Question, jittered, release_many},
     run::Grant,
     shelf::Shelf,
 };
@@ -198,7 +198,7 @@ impl<V: Send + Sync + 'static> Drop for Asked<'_, V> {
             let tasks = shelf.tasks.clone();
             tasks.spawn_on(&runtime, async move {
                 let leases: Vec<_> = leases.iter().map(|(at, token)| (at, *token)).collect();
-                shelf.remote.release_many(&leases).await;
+                release_many(&shelf, &leases).await;
             });
         }
     }

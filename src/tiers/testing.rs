@@ -32,7 +32,7 @@ impl Tiers {
     pub async fn until_idle(&self) {
         let tasks = &self.engine.tasks;
         assert!(
-            timeout(LONG, tasks.finished()).await.is_ok(),
+            timeout(LONG, tasks.idle()).await.is_ok(),
             "{} loads still run after {LONG:?}",
             tasks.running()
         );

@@ -8,7 +8,12 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 
-use crate::{failure::Failure, node::LOCAL_TTL, tally::Bounds};
+use crate::{
+    failure::Failure,
+    node::LOCAL_TTL,
+    scenario::{Choice, ScenarioArguments},
+    tally::Bounds,
+};
 
 /// Replays reads through several nodes of tricache, writes beside them, and reports every stale read.
 ///
@@ -54,7 +59,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", conflicts_with = "seconds")]
     reads: Option<NonZeroU64>,
 
-    /// End after this many seconds; a trace may end sooner.
+    /// End after this many seconds; a trace may end sooner. Of a scenario: how long each of its passes takes.
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
 
@@ -89,6 +94,9 @@ pub(crate) struct Arguments {
     /// Seed of every random choice: keys, writes and the nodes that invalidate.
     #[arg(long, default_value = "1")]
     seed: u64,
+
+    #[command(flatten)]
+    scenario: ScenarioArguments,
 }
 
 /// Which store stands behind the caches.
@@ -140,6 +148,14 @@ impl Arguments {
     /// How long the run may last.
     pub(crate) fn time(&self) -> Option<Duration> {
         self.seconds
+    }
+
+    /// The scenarios that were asked for in place of a run.
+    ///
+    /// # Errors
+    /// When they are given too little time.
+    pub(crate) fn scenario(&self) -> Result<Option<Choice>, Failure> {
+        self.scenario.choice(self.seconds, self.seed)
     }
 
     /// How long Redis is to be away in the middle of the run.

@@ -4,6 +4,8 @@
 //! store carries its commit number; `truth.rs` decides from it, and from the instants at which invalidations were
 //! acknowledged, whether a read was stale and by how long.
 //!
+//! With `--scenario` it breaks something instead, and compares callers with tricache and without it; see `scenario/`.
+//!
 //! The exit status is 0 when no read was stale for longer than the bound and nothing failed, and 1 otherwise; also when
 //! none of the writes was acknowledged as invalidated, since such a run shows nothing. It is 2 when the run could not be
 //! made, and 130 when it was interrupted.
@@ -24,6 +26,7 @@ mod redis_server;
 mod remote;
 mod report;
 mod run;
+mod scenario;
 mod settling;
 mod stop;
 mod store;
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
 
 async fn execute(arguments: &Arguments) -> ExitCode {
     let stop = Stop::new();
-    let run = run::run(arguments, &stop);
+    let run = work(arguments, &stop);
     tokio::pin!(run);
     let result = tokio::select! {
         result = &mut run => result,
@@ -62,12 +65,22 @@ async fn execute(arguments: &Arguments) -> ExitCode {
             timeout(GRACE, run).await.unwrap_or_else(|_| Err(Failure::plain("interrupted")))
         }
     };
-    match result.and_then(|report| publish(&report, arguments).map(|()| report)) {
+    match result {
         Ok(_) if stop.is_stopped() => ExitCode::from(INTERRUPTED),
-        Ok(report) if report.is_clean() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(UNCLEAN),
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(UNCLEAN),
         Err(failure) => refuse(&failure),
     }
+}
+
+/// Makes the run or the scenarios that were asked for, and publishes what they have shown; true if all is well.
+async fn work(arguments: &Arguments, stop: &Stop) -> Result<bool, Failure> {
+    if let Some(choice) = arguments.scenario()? {
+        return scenario::run(&choice, arguments.json(), stop).await;
+    }
+    let report = run::run(arguments, stop).await?;
+    publish(&report, arguments)?;
+    Ok(report.is_clean())
 }
 
 fn publish(report: &Report, arguments: &Arguments) -> Result<(), Failure> {

@@ -40,6 +40,27 @@ impl RedisServer {
         format!("redis://{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
+    /// The same as an address.
+    pub(crate) fn address(&self) -> (Ipv4Addr, u16) {
+        (Ipv4Addr::LOCALHOST, self.port)
+    }
+
+    /// Stops the process where it stands: connections stay open, and nothing is answered.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn freeze(&self) -> Result<(), Failure> {
+        self.signal("STOP")
+    }
+
+    /// Lets a stopped process go on.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn thaw(&self) -> Result<(), Failure> {
+        self.signal("CONT")
+    }
+
     /// Kills the process and waits for its end. What it held is lost.
     ///
     /// # Errors
@@ -58,6 +79,16 @@ impl RedisServer {
     pub(crate) async fn revive(&mut self) -> Result<(), Failure> {
         self.process = launch(self.port, &self.folder)?;
         self.wait().await
+    }
+
+    fn signal(&self, name: &str) -> Result<(), Failure> {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        match sent {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Failure::new("cannot signal redis-server", status)),
+            Err(error) => Err(Failure::new("cannot signal redis-server", error)),
+        }
     }
 
     fn spawn() -> Result<Self, Failure> {
