@@ -11,7 +11,7 @@ mod sharing;
 use std::time::Duration;
 
 use axum::{Router, body::Body, routing::any};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tower::ServiceExt;
 use tricache_middleware::{EdgeLayer, Profile, Public, PublicVarying};
 
@@ -60,7 +60,7 @@ struct Page {
     reads: bool,
     /// Milliseconds from the read to the headers.
     takes: u64,
-    profile: Profile,
+    layer: EdgeLayer,
 }
 
 #[derive(Clone)]
@@ -79,7 +79,7 @@ fn page() -> Page {
         says: Vec::new(),
         reads: true,
         takes: 0,
-        profile: Profile::varnish(),
+        layer: EdgeLayer::new(Profile::varnish()),
     }
 }
 
@@ -131,30 +131,30 @@ impl Page {
     }
 
     fn profile(self, profile: Profile) -> Self {
-        Self { profile, ..self }
+        self.layer(EdgeLayer::new(profile))
+    }
+
+    fn layer(self, layer: EdgeLayer) -> Self {
+        Self { layer, ..self }
     }
 
     /// All headers of the answer, sorted; but for the length, which the router adds.
     async fn answer(self) -> Vec<String> {
+        lines(self.ask().await.headers())
+    }
+
+    async fn ask(self) -> Response<Body> {
         let mut request = Request::builder().method(self.method).uri("/page");
         for (name, value) in &self.asks {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).unwrap();
-        let response = self.router().await.oneshot(request).await.unwrap();
-        let mut lines: Vec<String> = response
-            .headers()
-            .iter()
-            .filter(|(name, _)| *name != "content-length")
-            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-            .collect();
-        lines.sort();
-        lines
+        self.router().await.oneshot(request).await.unwrap()
     }
 
     async fn router(self) -> Router {
         let shop = Shop::open().await;
-        let (layer, mark) = (EdgeLayer::new(self.profile), self.mark.clone());
+        let (layer, mark) = (self.layer.clone(), self.mark.clone());
         let handler = move || async move {
             if self.reads {
                 shop.read_product(42).await;
@@ -176,6 +176,17 @@ impl Page {
         for (name, value) in &self.says {
             response = response.header(*name, *value);
         }
-        response.body(Body::empty()).unwrap()
+        response.body(Body::from("page")).unwrap()
     }
+}
+
+/// All headers, sorted; but for the length, which the router adds.
+fn lines(headers: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| *name != "content-length")
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    lines.sort();
+    lines
 }
