@@ -121,7 +121,7 @@ impl Edge {
         response: &mut Response<B>,
     ) -> Written {
         append_vary(response);
-        let facts = ResponseFacts::of(response);
+        let facts = ResponseFacts::of(response, &self.edges);
         let mut decision = decide(request, &facts, read);
         if own.is_none() && matches!(decision, Decision::Share(_)) {
             decision = Decision::Deny(Reason::Unsure);

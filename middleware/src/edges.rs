@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use crate::{
     profile::{KeyField, Profile},
-    stated::{SURROGATE_KEY, is_key_field},
+    stated::{SURROGATE_KEY, is_key_field, is_targeted},
 };
 
 /// Profiles that do not contradict each other; at least one.
@@ -37,6 +37,12 @@ impl Edges {
 
     pub(crate) fn each(&self) -> impl Iterator<Item = &Profile> {
         self.0.iter()
+    }
+
+    /// Whether one of these edges, or any that everybody knows, is controlled by this field alone.
+    pub(crate) fn is_control(&self, name: &HeaderName) -> bool {
+        let mut own = self.each().filter_map(|profile| profile.control().field());
+        is_targeted(name) || own.any(|field| field == name)
     }
 
     /// Whether handlers or edges name what a page shows in this field.

@@ -26,10 +26,10 @@ pub(crate) struct Explains {
 
 impl Explains {
     pub(crate) fn to_one_who_asks(&self, request: &HeaderMap) -> Explained {
-        if let Some(secret) = &self.to {
-            if request.get(&ASKS).is_some_and(|given| secret.is(given)) {
-                return Explained::ToOne;
-            }
+        let given = request.get(&ASKS);
+        let knows = |secret: &Secret| given.is_some_and(|given| secret.is(given));
+        if self.to.as_ref().is_some_and(knows) {
+            return Explained::ToOne;
         }
         if self.in_debug_builds && cfg!(debug_assertions) {
             return Explained::ToAll;

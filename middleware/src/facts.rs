@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tricache::{EntityName, ScopeSummary, Tag, Visibility};
 
-use crate::{last_look::Shared, public::Public, stated::Stated};
+use crate::{edges::Edges, last_look::Shared, public::Public, stated::Stated};
 
 /// What the rules ask about a request. Taken before the handler consumes it.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +63,8 @@ pub(crate) struct ResponseFacts {
 }
 
 impl ResponseFacts {
-    /// Read in one pass over the headers.
-    pub(crate) fn of<B>(response: &Response<B>) -> Self {
+    /// Read in one pass over the headers, of which some may control one of `edges` alone.
+    pub(crate) fn of<B>(response: &Response<B>, edges: &Edges) -> Self {
         let mut facts = Self {
             status: response.status(),
             public: response.extensions().get::<Public>().is_some(),
@@ -83,6 +83,8 @@ impl ResponseFacts {
                 facts.varies |= names_more_than_encoding(value);
             } else if name == header::ETAG || name == header::LAST_MODIFIED {
                 facts.has_validator = true;
+            } else if edges.is_control(name) {
+                facts.stated.read_targeted(value);
             } else {
                 facts.stated.read(name, value);
             }

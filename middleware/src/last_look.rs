@@ -92,14 +92,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut response = ready!(self.project().inner.poll(cx))?;
-        if let Some(Shared(edges)) = response.extensions_mut().remove::<Shared>() {
-            if became_personal(response.headers()) {
-                tracing::error!(
-                    "a shared page was made personal outside of EdgeLayer, and is denied: put EdgeLayer outside of the \
-                     layer that sets cookies"
-                );
-                deny(response.headers_mut(), "private, no-store", false, &edges);
-            }
+        let shared = response.extensions_mut().remove::<Shared>();
+        if let Some(Shared(edges)) = shared.filter(|_| became_personal(response.headers())) {
+            tracing::error!(
+                "a shared page was made personal outside of EdgeLayer, and is denied: put EdgeLayer outside of the layer \
+                 that sets cookies"
+            );
+            deny(response.headers_mut(), "private, no-store", false, &edges);
         }
         Poll::Ready(Ok(response))
     }
@@ -108,7 +107,7 @@ where
 fn became_personal(headers: &HeaderMap) -> bool {
     let mut stated = Stated::default();
     for line in headers.get_all(header::CACHE_CONTROL) {
-        stated.read(&header::CACHE_CONTROL, line);
+        stated.read_cache_control(line);
     }
     stated.private || stated.no_store || headers.contains_key(header::SET_COOKIE)
 }

@@ -37,14 +37,12 @@ pub(crate) struct Stated {
 }
 
 impl Stated {
-    /// Takes one response header into account.
+    /// Takes one response header into account; of those that control edges only the ones that everybody knows.
     pub(crate) fn read(&mut self, name: &HeaderName, value: &HeaderValue) {
         if name == header::CACHE_CONTROL {
-            self.cache_control = true;
-            let readable = self.each_directive(value, Self::cache_control_directive);
-            self.not_for_browsers_alone |= !readable;
+            self.read_cache_control(value);
         } else if is_targeted(name) {
-            self.each_directive(value, Self::targeted_directive);
+            self.read_targeted(value);
         } else if name == header::EXPIRES {
             // Of two, or of what is no date, none is for certain: both count as past.
             self.expires_at = (!self.expires).then(|| date_in(value)).flatten();
@@ -59,6 +57,18 @@ impl Stated {
             // Keys that are not text could not be written on with ours.
             self.unsure |= value.to_str().is_err();
         }
+    }
+
+    /// Takes one line of `Cache-Control` into account.
+    pub(crate) fn read_cache_control(&mut self, value: &HeaderValue) {
+        self.cache_control = true;
+        let readable = self.each_directive(value, Self::cache_control_directive);
+        self.not_for_browsers_alone |= !readable;
+    }
+
+    /// Takes one line of a field into account that controls edges only.
+    pub(crate) fn read_targeted(&mut self, value: &HeaderValue) {
+        self.each_directive(value, Self::targeted_directive);
     }
 
     /// To be called when all headers were read: `Expires` counts only where nothing else is said (RFC 9111, 5.3).
@@ -203,8 +213,8 @@ pub(crate) fn extensions(headers: &HeaderMap) -> String {
         .map(str::trim)
     {
         let name = directive.split('=').next().unwrap_or_default().trim_end();
-        let is_written = |own: &&str| name.eq_ignore_ascii_case(own);
-        if !name.is_empty() && !WRITTEN.iter().any(|own| is_written(own)) {
+        let is_written = WRITTEN.iter().any(|own| name.eq_ignore_ascii_case(own));
+        if !name.is_empty() && !is_written {
             kept.push_str(", ");
             kept.push_str(directive);
         }

@@ -99,7 +99,7 @@ pub(crate) fn deny(
 fn deny_edges(headers: &mut HeaderMap, edges: &Edges) {
     let others: Vec<HeaderName> = headers.keys().cloned().collect();
     for name in &others {
-        if is_targeted(name) {
+        if edges.is_control(name) {
             headers.insert(name, NOBODY.clone());
         } else if is_foreign(name) || edges.is_key_field(name) {
             headers.remove(name);
@@ -266,7 +266,7 @@ fn share_with_browsers(headers: &mut HeaderMap, lifetimes: Lifetimes, edges: &Ed
     headers.remove(header::AGE);
     let others: Vec<HeaderName> = headers.keys().cloned().collect();
     let surrogate =
-        |name: &&HeaderName| is_targeted(name) || is_foreign(name) || edges.is_key_field(name);
+        |name: &&HeaderName| edges.is_control(name) || is_foreign(name) || edges.is_key_field(name);
     for name in others.iter().filter(surrogate) {
         headers.remove(name);
     }

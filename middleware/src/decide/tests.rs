@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Request, Response};
 
 use super::*;
-use crate::public::Public;
+use crate::{edges::Edges, public::Public};
 
 #[test]
 fn a_public_read_is_shared_for_its_remaining_life() {
@@ -399,7 +399,7 @@ impl Row {
 
     fn decide(&self) -> Decision {
         let request = RequestFacts::of(&self.request());
-        let response = ResponseFacts::of(&self.response());
+        let response = ResponseFacts::of(&self.response(), &Edges::new(self.profile.clone()));
         let read = Read {
             entities: Vec::new(),
             tags: Vec::new(),
