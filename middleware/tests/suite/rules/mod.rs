@@ -1,12 +1,20 @@
 //! Every named rule, seen from outside: a page behind an axum router, and all headers that leave it.
 //!
-//! S rules say whether a response may be shared, F rules for how long and in which words. `docs/edge.md` lists them.
+//! S rules say whether a response may be shared, F rules for how long and in which words, T rules how that stands in the
+//! fields of edges, V rules when a 304 will do, C rules how the tiers' answers are told, G and M rules how keys are.
+//! `docs/http.md` lists them.
 //! Rules that look at the visibility of data, or at tags, have their tests beside the layer, and with real reads in
 //! `reads`.
 
 mod bad_input;
+mod book;
 mod freshness;
+mod hygiene;
+mod profiles;
 mod sharing;
+mod status;
+mod targeted;
+mod validators;
 
 use std::time::Duration;
 
@@ -53,7 +61,7 @@ fn and(expected: &[&str], more: &[&str]) -> Vec<String> {
 #[derive(Clone)]
 struct Page {
     method: &'static str,
-    asks: Vec<(&'static str, &'static str)>,
+    asks: Vec<(&'static str, String)>,
     status: u16,
     mark: Mark,
     says: Vec<(&'static str, &'static str)>,
@@ -88,8 +96,8 @@ impl Page {
         Self { method, ..self }
     }
 
-    fn asks(mut self, name: &'static str, value: &'static str) -> Self {
-        self.asks.push((name, value));
+    fn asks(mut self, name: &'static str, value: &str) -> Self {
+        self.asks.push((name, value.to_owned()));
         self
     }
 
@@ -146,7 +154,7 @@ impl Page {
     async fn ask(self) -> Response<Body> {
         let mut request = Request::builder().method(self.method).uri("/page");
         for (name, value) in &self.asks {
-            request = request.header(*name, *value);
+            request = request.header(*name, value);
         }
         let request = request.body(Body::empty()).unwrap();
         self.router().await.oneshot(request).await.unwrap()
