@@ -6,7 +6,7 @@
 use crate::model::{Clock, EntityName, Tag, Visibility, millis, to_duration};
 use crate::outcome::Outcome;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fmt,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -41,7 +41,9 @@ struct Collected {
     /// Where the entities stand, once there are many.
     known: HashMap<EntityName, usize>,
     outcomes: Vec<(Outcome, u32)>,
-    tags: BTreeSet<Tag>,
+    /// As they came, so that a read looks for none; repeated ones are taken out before they become many.
+    tags: Vec<Tag>,
+    different_tags: usize,
     visibility: Visibility,
     shortest: Option<Deadline>,
 }
@@ -103,7 +105,7 @@ impl RequestScope {
             entities: collected.entities.clone(),
             contents: collected.contents.clone(),
             outcomes: collected.outcomes.clone(),
-            tags: collected.tags.iter().cloned().collect(),
+            tags: each_once(collected.tags.clone()),
             visibility: collected.visibility,
             remaining,
         }
@@ -120,11 +122,7 @@ impl RequestScope {
         let mut collected = self.lock();
         collected.note_content(read.entity, read.content_id);
         collected.count(read.outcome);
-        for tag in read.tags {
-            if !collected.tags.contains(tag) {
-                collected.tags.insert(tag.clone());
-            }
-        }
+        collected.note_tags(read.tags);
         collected.visibility = collected.visibility.max(read.visibility);
         let shortest = collected.shortest.as_ref();
         if shortest.is_none_or(|shortest| shortest.outlives(read.clock, read.deadline)) {
@@ -145,6 +143,10 @@ impl Collected {
     /// What was read twice and was not the same has no content that a page could be known by.
     fn note_content(&mut self, entity: EntityName, content_id: Option<u64>) {
         let Some(at) = self.position(&entity) else {
+            if self.entities.is_empty() {
+                self.entities.reserve(FEW);
+                self.contents.reserve(FEW);
+            }
             self.entities.push(entity);
             self.contents.push(content_id);
             return;
@@ -163,6 +165,14 @@ impl Collected {
             self.known.insert(self.entities[at].clone(), at);
         }
         self.known.get(entity).copied()
+    }
+
+    fn note_tags(&mut self, tags: &[Tag]) {
+        self.tags.extend_from_slice(tags);
+        if self.tags.len() > MANY + 2 * self.different_tags {
+            self.tags = each_once(std::mem::take(&mut self.tags));
+            self.different_tags = self.tags.len();
+        }
     }
 
     fn count(&mut self, outcome: Outcome) {
@@ -246,8 +256,18 @@ impl ScopeSummary {
     }
 }
 
+/// In their order.
+fn each_once(mut tags: Vec<Tag>) -> Vec<Tag> {
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}
+
 /// Entities up to which a list is looked through.
 const FEW: usize = 16;
+
+/// Tags up to which repeated ones are no burden.
+const MANY: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -315,6 +335,22 @@ mod tests {
         let named: Vec<_> = summary.entities().iter().map(EntityName::as_str).collect();
         let wanted: Vec<_> = keys.iter().map(|key| format!("product/{key}")).collect();
         assert_eq!(named, wanted);
+    }
+
+    #[tokio::test]
+    async fn tags_that_come_again_and_again_are_kept_once() {
+        let (scope, clock) = (RequestScope::new(), ManualClock::new());
+        scope
+            .run(async {
+                for key in 0..10 * MANY {
+                    read(&(key % 3).to_string(), &clock, 9000);
+                }
+            })
+            .await;
+
+        let tags = scope.summary().tags().to_vec();
+        assert_eq!(tags, ["0", "1", "2", "lamps"].map(Tag::new));
+        assert!(scope.lock().tags.len() <= MANY + 2 * tags.len());
     }
 
     #[tokio::test]
