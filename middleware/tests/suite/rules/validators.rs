@@ -91,6 +91,26 @@ async fn v3_the_order_of_reads_does_not_count_and_what_is_missing_does() {
 }
 
 #[tokio::test]
+async fn v3_other_tags_of_the_same_content_change_the_validator() {
+    let shop = Shop::open().await;
+    let notes = shop.cache("note", lasting(60));
+
+    let mut validators = Vec::new();
+    for tags in [["lamps"], ["chairs"]] {
+        let notes = notes.clone();
+        let reads = Box::pin(async move {
+            let note = Loaded::new("one".to_owned()).tags(tags);
+            let load = |_| async { Ok::<_, Infallible>(note) };
+            notes.get_or_load(&1, load).await.unwrap();
+        });
+        validators.push(tag(&page_of(vec![reads]).await));
+        shop.after(61);
+    }
+
+    assert_ne!(validators[0], validators[1]);
+}
+
+#[tokio::test]
 async fn v3_a_page_that_read_one_thing_twice_and_changed_has_no_validator() {
     let shop = Shop::open().await;
     let notes = shop.cache("note", lasting(60));
