@@ -47,6 +47,27 @@ async fn c3_why_it_was_forwarded_is_one_of_the_words_of_the_rfc() {
 }
 
 #[tokio::test]
+async fn c3_a_cache_that_is_switched_off_is_bypassed() {
+    let tiers = tricache::Tiers::builder("test")
+        .enabled(false)
+        .build()
+        .await
+        .unwrap();
+    let notes = tiers
+        .cache::<u64, String>("note", crate::support::lasting(60))
+        .unwrap();
+    let reads = async move {
+        let load = |_| async { Ok::<_, std::convert::Infallible>("one".to_owned()) };
+        notes.get_or_load(&1, load).await.unwrap();
+    };
+    let page = crate::support::page(|| reads, crate::support::public(http::StatusCode::OK, &[]));
+
+    let headers = crate::support::headers(told(), page, crate::support::get()).await;
+
+    assert_eq!(headers["cache-status"], "tricache;fwd=bypass");
+}
+
+#[tokio::test]
 async fn c4_no_parameter_of_a_forwarded_request_stands_on_a_hit() {
     let (first, second) = ask_twice(told(), &SECRET).await;
     for member in first.iter().chain(&second) {

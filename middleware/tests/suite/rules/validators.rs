@@ -91,6 +91,25 @@ async fn v3_the_order_of_reads_does_not_count_and_what_is_missing_does() {
 }
 
 #[tokio::test]
+async fn v3_what_is_missing_is_not_what_is_empty() {
+    let shop = Shop::open().await;
+    let marks = shop.tiers.cache::<u64, ()>("mark", lasting(60)).unwrap();
+
+    let mut validators = Vec::new();
+    for loaded in [Some(()), None] {
+        let marks = marks.clone();
+        let reads = Box::pin(async move {
+            let load = |_| async move { Ok::<_, Infallible>(loaded) };
+            let _ = marks.get_or_load(&1, load).await;
+        });
+        validators.push(tag(&page_of(vec![reads]).await));
+        shop.after(61);
+    }
+
+    assert_ne!(validators[0], validators[1]);
+}
+
+#[tokio::test]
 async fn v3_other_tags_of_the_same_content_change_the_validator() {
     let shop = Shop::open().await;
     let notes = shop.cache("note", lasting(60));
