@@ -10,6 +10,7 @@ use tricache::Visibility;
 use crate::{
     facts::{Read, RequestFacts, ResponseFacts},
     profile::Profile,
+    structured::LONGEST_DELTA_SECONDS,
 };
 
 /// What the headers shall say.
@@ -232,9 +233,6 @@ fn is_shareable(status: StatusCode) -> bool {
             | StatusCode::GONE
     )
 }
-
-/// The largest number of seconds that every cache reads (RFC 9111, 1.2.2).
-const LONGEST_DELTA_SECONDS: u64 = (1 << 31) - 1;
 
 #[cfg(test)]
 mod tests;
