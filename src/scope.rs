@@ -1,11 +1,12 @@
-//! What one request has read: the entities, and how long the shortest-lived of them may still be served.
+//! What one request has read: the entities, what they held, and how long the shortest-lived of them may still be served.
 //!
 //! A middleware opens a scope around a handler; every read of a value inside it is recorded. Work that the handler
 //! spawns as a task of its own is outside, unless it is [run](RequestScope::run) in the scope too.
 
 use crate::model::{Clock, EntityName, Tag, Visibility, millis, to_duration};
+use crate::outcome::Outcome;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashMap,
     fmt,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,8 +36,14 @@ pub struct RequestScope(Arc<Mutex<Collected>>);
 #[derive(Default)]
 struct Collected {
     entities: Vec<EntityName>,
-    known: HashSet<EntityName>,
-    tags: BTreeSet<Tag>,
+    /// Of each entity, what it held.
+    contents: Vec<Option<u64>>,
+    /// Where the entities stand, once there are many.
+    known: HashMap<EntityName, usize>,
+    outcomes: Vec<(Outcome, u32)>,
+    /// As they came, so that a read looks for none; repeated ones are taken out before they become many.
+    tags: Vec<Tag>,
+    different_tags: usize,
     visibility: Visibility,
     shortest: Option<Deadline>,
 }
@@ -44,6 +51,9 @@ struct Collected {
 /// One read, as a scope is told of it.
 pub(crate) struct Read<'a> {
     pub(crate) entity: EntityName,
+    /// The hash of what it held; `None` if that was not encoded.
+    pub(crate) content_id: Option<u64>,
+    pub(crate) outcome: Outcome,
     pub(crate) tags: &'a [Tag],
     pub(crate) visibility: Visibility,
     /// The end of its life, in ms of this clock.
@@ -61,6 +71,8 @@ struct Deadline {
 #[derive(Clone, Debug)]
 pub struct ScopeSummary {
     entities: Vec<EntityName>,
+    contents: Vec<Option<u64>>,
+    outcomes: Vec<(Outcome, u32)>,
     tags: Vec<Tag>,
     visibility: Visibility,
     remaining: Option<Duration>,
@@ -91,7 +103,9 @@ impl RequestScope {
         let remaining = collected.shortest.as_ref().map(Deadline::remaining);
         ScopeSummary {
             entities: collected.entities.clone(),
-            tags: collected.tags.iter().cloned().collect(),
+            contents: collected.contents.clone(),
+            outcomes: collected.outcomes.clone(),
+            tags: each_once(collected.tags.clone()),
             visibility: collected.visibility,
             remaining,
         }
@@ -106,14 +120,9 @@ impl RequestScope {
 
     fn add(&self, read: Read<'_>) {
         let mut collected = self.lock();
-        if collected.is_new(&read.entity) {
-            collected.entities.push(read.entity);
-        }
-        for tag in read.tags {
-            if !collected.tags.contains(tag) {
-                collected.tags.insert(tag.clone());
-            }
-        }
+        collected.note_content(read.entity, read.content_id);
+        collected.count(read.outcome);
+        collected.note_tags(read.tags);
         collected.visibility = collected.visibility.max(read.visibility);
         let shortest = collected.shortest.as_ref();
         if shortest.is_none_or(|shortest| shortest.outlives(read.clock, read.deadline)) {
@@ -131,15 +140,50 @@ impl RequestScope {
 }
 
 impl Collected {
+    /// What was read twice and was not the same has no content that a page could be known by.
+    fn note_content(&mut self, entity: EntityName, content_id: Option<u64>) {
+        let Some(at) = self.position(&entity) else {
+            if self.entities.is_empty() {
+                self.entities.reserve(FEW);
+                self.contents.reserve(FEW);
+            }
+            self.entities.push(entity);
+            self.contents.push(content_id);
+            return;
+        };
+        if self.contents[at] != content_id {
+            self.contents[at] = None;
+        }
+    }
+
     /// Most pages read few entities: a look at each costs less than hashing one.
-    fn is_new(&mut self, entity: &EntityName) -> bool {
+    fn position(&mut self, entity: &EntityName) -> Option<usize> {
         if self.entities.len() < FEW {
-            return !self.entities.contains(entity);
+            return self.entities.iter().position(|known| known == entity);
         }
-        if self.known.is_empty() {
-            self.known.extend(self.entities.iter().cloned());
+        for at in self.known.len()..self.entities.len() {
+            self.known.insert(self.entities[at].clone(), at);
         }
-        self.known.insert(entity.clone())
+        self.known.get(entity).copied()
+    }
+
+    fn note_tags(&mut self, tags: &[Tag]) {
+        self.tags.extend_from_slice(tags);
+        if self.tags.len() > MANY + 2 * self.different_tags {
+            self.tags = each_once(std::mem::take(&mut self.tags));
+            self.different_tags = self.tags.len();
+        }
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        let known = self
+            .outcomes
+            .iter_mut()
+            .find(|(known, _)| *known == outcome);
+        match known {
+            Some((_, reads)) => *reads += 1,
+            None => self.outcomes.push((outcome, 1)),
+        }
     }
 }
 
@@ -172,6 +216,21 @@ impl ScopeSummary {
         &self.entities
     }
 
+    /// What each of [`entities`](Self::entities) held, in the same order, as [`Cached::content_id`](crate::Cached::content_id).
+    ///
+    /// What does not exist has an id of its own. `None` if the value was not encoded, or was read twice and had changed
+    /// in between.
+    #[must_use]
+    pub fn content_ids(&self) -> &[Option<u64>] {
+        &self.contents
+    }
+
+    /// How many reads were answered in which way, in the order of their first; what was read twice counts twice.
+    #[must_use]
+    pub fn outcomes(&self) -> &[(Outcome, u32)] {
+        &self.outcomes
+    }
+
     /// The tags of what was read, each once, in their order.
     #[must_use]
     pub fn tags(&self) -> &[Tag] {
@@ -197,8 +256,18 @@ impl ScopeSummary {
     }
 }
 
+/// In their order.
+fn each_once(mut tags: Vec<Tag>) -> Vec<Tag> {
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}
+
 /// Entities up to which a list is looked through.
 const FEW: usize = 16;
+
+/// Tags up to which repeated ones are no burden.
+const MANY: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -214,6 +283,8 @@ mod tests {
         let tags = [Tag::new("lamps"), Tag::new(key)];
         RequestScope::record(|| Read {
             entity: EntityName::new("product", key),
+            content_id: Some(remaining),
+            outcome: Outcome::LocalHit,
             tags: &tags,
             visibility: Visibility::Public,
             deadline: millis(shared.now()) + remaining,
@@ -264,6 +335,46 @@ mod tests {
         let named: Vec<_> = summary.entities().iter().map(EntityName::as_str).collect();
         let wanted: Vec<_> = keys.iter().map(|key| format!("product/{key}")).collect();
         assert_eq!(named, wanted);
+    }
+
+    #[tokio::test]
+    async fn tags_that_come_again_and_again_are_kept_once() {
+        let (scope, clock) = (RequestScope::new(), ManualClock::new());
+        scope
+            .run(async {
+                for key in 0..10 * MANY {
+                    read(&(key % 3).to_string(), &clock, 9000);
+                }
+            })
+            .await;
+
+        let tags = scope.summary().tags().to_vec();
+        assert_eq!(tags, ["0", "1", "2", "lamps"].map(Tag::new));
+        assert!(scope.lock().tags.len() <= MANY + 2 * tags.len());
+    }
+
+    #[tokio::test]
+    async fn each_entity_has_the_content_that_was_read_unless_it_changed_in_between() {
+        let clock = ManualClock::new();
+        let keys: Vec<_> = (0..2 * FEW).map(|key| key.to_string()).collect();
+        for (few, changed) in [(3, 1), (2 * FEW, FEW + 1)] {
+            let scope = RequestScope::new();
+            scope
+                .run(async {
+                    for key in keys[..few].iter().chain(&keys[..few]) {
+                        read(key, &clock, 9000);
+                    }
+                    read(&keys[changed], &clock, 5000);
+                })
+                .await;
+
+            let summary = scope.summary();
+            let mut wanted = vec![Some(9000); few];
+            wanted[changed] = None;
+            assert_eq!(summary.content_ids(), wanted);
+            let reads = u32::try_from(2 * few + 1).unwrap();
+            assert_eq!(summary.outcomes(), [(Outcome::LocalHit, reads)]);
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 //! May this response be shared, and for how long: every rule, in order, as a pure function.
 //!
 //! The order matters. First what no handler can allow, then what the handler said itself, then what sharing needs.
-//! Each rule only ever takes away: a response is shared if none of them objects.
+//! Each rule only ever takes away: a response is shared if none of them objects. What one edge cannot take of a page that
+//! may be shared is the matter of `verdict`.
 
 use http::StatusCode;
 use tricache::Visibility;
@@ -9,13 +10,16 @@ use tricache::Visibility;
 use crate::{
     facts::{Read, RequestFacts, ResponseFacts},
     profile::Profile,
+    structured::LONGEST_DELTA_SECONDS,
 };
 
 /// What the headers shall say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The edge may keep the page, and browsers too.
+    /// Edges may keep the page, and browsers too.
     Share(Lifetimes),
+    /// As [`Share`](Self::Share), but it was asked for past all edges: browsers alone may keep the page.
+    ShareWithBrowsers(Lifetimes),
     /// Nobody may keep it: `private, no-store` in every control header.
     Deny(Reason),
     /// The handler's `no-cache`: browsers ask each time, edges are told `private, no-store`.
@@ -33,6 +37,21 @@ pub(crate) struct Lifetimes {
     pub(crate) shared: u64,
     /// By a browser: at most as long as by the edge.
     pub(crate) browser: u64,
+    /// Whether an edge may serve it past its life, as far as its profile does.
+    pub(crate) stale: bool,
+}
+
+impl Lifetimes {
+    /// As long as both the page and the profile allow; `None` if that is not at all.
+    pub(crate) fn within(self, profile: &Profile) -> Option<Self> {
+        let bound = profile.max_shared_seconds();
+        let shared = self.shared.min(bound);
+        (bound > 0).then_some(Self {
+            shared,
+            browser: self.browser.min(profile.browser_seconds()).min(shared),
+            stale: self.stale && shared > 0,
+        })
+    }
 }
 
 /// Why a response is not shared.
@@ -53,15 +72,35 @@ pub(crate) enum Reason {
     VariesOnAll,
     NoLife,
     OverBudget,
+    IgnoresVary,
+}
+
+impl Reason {
+    /// The stable label, for logs and for what a layer explains.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization",
+            Self::SetCookie => "set-cookie",
+            Self::ErrorStatus => "error-status",
+            Self::NoStore => "no-store",
+            Self::NoValidator => "no-cache-without-validator",
+            Self::ContradictedPrivate => "contradicted-private",
+            Self::UserData => "user-data",
+            Self::NothingRead => "nothing-read",
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::NotPublic => "not-public",
+            Self::Unsure => "unsure",
+            Self::VariesOnAll => "varies-on-all",
+            Self::NoLife => "no-life",
+            Self::OverBudget => "over-budget",
+            Self::IgnoresVary => "ignores-vary",
+        }
+    }
 }
 
 /// Decides what the headers shall say.
-pub(crate) fn decide(
-    request: RequestFacts,
-    response: &ResponseFacts,
-    read: &Read<'_>,
-    profile: &Profile,
-) -> Decision {
+pub(crate) fn decide(request: RequestFacts, response: &ResponseFacts, read: &Read<'_>) -> Decision {
     if response.status.is_informational() {
         return Decision::Untouched;
     }
@@ -83,7 +122,7 @@ pub(crate) fn decide(
     };
     match objection(response) {
         Some(reason) => Decision::Deny(reason),
-        None => share(response, remaining.as_secs(), profile),
+        None => share(request, response, remaining.as_secs()),
     }
 }
 
@@ -143,20 +182,24 @@ fn objection(response: &ResponseFacts) -> Option<Reason> {
 }
 
 /// The shortest of all that was said; a fraction of a second was dropped, never rounded up.
-fn share(response: &ResponseFacts, remaining: u64, profile: &Profile) -> Decision {
-    let bound = profile.max_shared_seconds();
-    if bound == 0 || (remaining == 0 && says_absent(response.status)) {
+fn share(request: RequestFacts, response: &ResponseFacts, remaining: u64) -> Decision {
+    if remaining == 0 && says_absent(response.status) {
         return Decision::Deny(Reason::NoLife);
     }
+    let stated = &response.stated;
     let shared = remaining
-        .min(bound)
-        .min(response.stated.shared_seconds().unwrap_or(u64::MAX))
+        .min(stated.shared_seconds().unwrap_or(u64::MAX))
         .min(LONGEST_DELTA_SECONDS);
-    let browser = profile
-        .browser_seconds()
-        .min(response.stated.browser_seconds().unwrap_or(u64::MAX))
-        .min(shared);
-    Decision::Share(Lifetimes { shared, browser })
+    let lifetimes = Lifetimes {
+        shared,
+        browser: stated.browser_seconds().unwrap_or(shared).min(shared),
+        stale: shared > 0 && (response.written_before || !stated.revalidates),
+    };
+    if request.through_edge {
+        Decision::Share(lifetimes)
+    } else {
+        Decision::ShareWithBrowsers(lifetimes)
+    }
 }
 
 /// What is absent may begin to exist at any time: a page that says so is kept only as long as it is known to hold.
@@ -190,9 +233,6 @@ fn is_shareable(status: StatusCode) -> bool {
             | StatusCode::GONE
     )
 }
-
-/// The largest number of seconds that every cache reads (RFC 9111, 1.2.2).
-const LONGEST_DELTA_SECONDS: u64 = (1 << 31) - 1;
 
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tricache::{EntityName, ScopeSummary, Tag, Visibility};
 
-use crate::{public::Public, stated::Stated};
+use crate::{edges::Edges, last_look::Shared, public::Public, stated::Stated};
 
 /// What the rules ask about a request. Taken before the handler consumes it.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,21 @@ pub(crate) struct RequestFacts {
     pub(crate) is_read: bool,
     /// It has an `Authorization`.
     pub(crate) authorized: bool,
+    /// It came through an edge, or nobody asks whether it did.
+    pub(crate) through_edge: bool,
+    /// What is decided is to be explained on the response.
+    pub(crate) explained: Explained,
+}
+
+/// To whom a response is explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Explained {
+    /// To nobody.
+    No,
+    /// To whoever asks a debug build.
+    ToAll,
+    /// To one who knows the secret: the response is for nobody else.
+    ToOne,
 }
 
 impl RequestFacts {
@@ -21,6 +36,8 @@ impl RequestFacts {
         Self {
             is_read: matches!(*request.method(), Method::GET | Method::HEAD),
             authorized: request.headers().contains_key(header::AUTHORIZATION),
+            through_edge: true,
+            explained: Explained::No,
         }
     }
 }
@@ -35,6 +52,10 @@ pub(crate) struct ResponseFacts {
     pub(crate) sets_cookie: bool,
     /// Its `Vary` holds a `*`: no other request will match it.
     pub(crate) varies_on_all: bool,
+    /// Its `Vary` names more than `Accept-Encoding`.
+    pub(crate) varies: bool,
+    /// A layer within this one has let it be shared: what its headers demand is not all the handler's.
+    pub(crate) written_before: bool,
     /// It has an `ETag` or a `Last-Modified`.
     pub(crate) has_validator: bool,
     /// What its handler said about caching.
@@ -42,13 +63,15 @@ pub(crate) struct ResponseFacts {
 }
 
 impl ResponseFacts {
-    /// Read in one pass over the headers.
-    pub(crate) fn of<B>(response: &Response<B>) -> Self {
+    /// Read in one pass over the headers, of which some may control one of `edges` alone.
+    pub(crate) fn of<B>(response: &Response<B>, edges: &Edges) -> Self {
         let mut facts = Self {
             status: response.status(),
             public: response.extensions().get::<Public>().is_some(),
             sets_cookie: false,
             varies_on_all: false,
+            varies: false,
+            written_before: response.extensions().get::<Shared>().is_some(),
             has_validator: false,
             stated: Stated::default(),
         };
@@ -57,14 +80,26 @@ impl ResponseFacts {
                 facts.sets_cookie = true;
             } else if name == header::VARY {
                 facts.varies_on_all |= value.as_bytes().contains(&b'*');
+                facts.varies |= names_more_than_encoding(value);
             } else if name == header::ETAG || name == header::LAST_MODIFIED {
                 facts.has_validator = true;
+            } else if edges.is_control(name) {
+                facts.stated.read_targeted(value);
             } else {
                 facts.stated.read(name, value);
             }
         }
+        facts.stated.settle();
         facts
     }
+}
+
+fn names_more_than_encoding(vary: &HeaderValue) -> bool {
+    let mut names = vary.as_bytes().split(|byte| *byte == b',');
+    names.any(|name| {
+        let name = name.trim_ascii();
+        !name.is_empty() && !name.eq_ignore_ascii_case(b"accept-encoding")
+    })
 }
 
 /// What was read while the response was made.

@@ -1,10 +1,10 @@
-//! The keys of a page, as one header value that the edge can take. Never cut: a key that is left out is a page that can
+//! The keys of a page, as one header value that one edge can take. Never cut: a key that is left out is a page that can
 //! no longer be purged.
 //!
-//! What is too long for the budget is written in fewer bytes, in this order:
+//! What is too long or too much for the edge is written in fewer bytes, in this order:
 //! 1. each key as it is;
 //! 2. *shortened*: long keys as their short form;
-//! 3. *coarsened*: in the caches that save the most bytes, one key for the whole cache instead of one for each entity;
+//! 3. *coarsened*: in the caches that save the most, one key for the whole cache instead of one for each entity;
 //! 4. not at all: [`OverBudget`], and the page is not shared.
 //!
 //! Whatever the form, [`purge_keys`](crate::purge_keys) of each entity and
@@ -17,9 +17,12 @@ use std::{
 
 use tricache::Tag;
 
-use crate::surrogate_key::{SHORT_FORM, cache_key, cache_of, short_form};
+use crate::{
+    profile::KeyField,
+    surrogate_key::{SHORT_FORM, cache_key, cache_of, short_form},
+};
 
-/// The value of `Surrogate-Key`.
+/// The value of a key header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyLine {
     pub(crate) text: String,
@@ -27,14 +30,14 @@ pub(crate) struct KeyLine {
 }
 
 /// How far the keys had to give way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Form {
     Whole,
     Shortened,
     Coarsened,
 }
 
-/// The keys of a page are longer than its edge takes, in every form.
+/// The keys of a page are more than its edge takes, in every form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OverBudget;
 
@@ -43,29 +46,29 @@ pub(crate) struct OverBudget;
 /// The own keys stay as they are: only their handler knows how they are purged.
 ///
 /// # Errors
-/// The line would be longer than `budget` bytes in every form, or an own key is longer than edges take.
+/// The keys are more than `field` takes in every form, or it does not take one of the own keys.
 pub(crate) fn key_line(
     own: &[&str],
     entities: &[&str],
     tags: &[&str],
-    budget: usize,
+    field: &KeyField,
 ) -> Result<KeyLine, OverBudget> {
-    if own.iter().any(|key| key.len() > LONGEST_OWN_KEY) {
+    if own.iter().any(|key| !field.takes(key)) {
         return Err(OverBudget);
     }
-    if let Some(text) = whole(own, entities, tags, budget) {
+    if let Some(text) = whole(own, entities, tags, field) {
         return Ok(KeyLine::new(text, Form::Whole));
     }
     // Asked first, so that a page with ten thousand tags costs no hashing on each request.
-    if shortest(tags) > budget + SEPARATOR {
+    if tags.len() > field.keys() || shortest(tags) > field.bytes().saturating_add(SEPARATOR) {
         return Err(OverBudget);
     }
     let mut keys = Keys::shortened(own, entities, tags);
-    if let Some(text) = keys.line(budget) {
+    if let Some(text) = keys.line(field) {
         return Ok(KeyLine::new(text, Form::Shortened));
     }
-    keys.coarsen(budget);
-    let text = keys.line(budget).ok_or(OverBudget)?;
+    keys.coarsen(field);
+    let text = keys.line(field).ok_or(OverBudget)?;
     Ok(KeyLine::new(text, Form::Coarsened))
 }
 
@@ -76,8 +79,8 @@ impl KeyLine {
 }
 
 /// Every key as it is; `None` if they do not fit.
-fn whole(own: &[&str], entities: &[&str], tags: &[&str], budget: usize) -> Option<String> {
-    let mut line = Line::new(budget);
+fn whole(own: &[&str], entities: &[&str], tags: &[&str], field: &KeyField) -> Option<String> {
+    let mut line = Line::new(field);
     for key in own {
         line.push_new(key)?;
     }
@@ -106,32 +109,39 @@ fn may_name_an_entity(tag: &str) -> bool {
 }
 
 /// Keys in one line, as long as they fit.
-struct Line {
+struct Line<'a> {
     text: String,
-    budget: usize,
+    keys: usize,
+    field: &'a KeyField,
 }
 
-impl Line {
-    fn new(budget: usize) -> Self {
+impl<'a> Line<'a> {
+    fn new(field: &'a KeyField) -> Self {
         Self {
-            text: String::with_capacity(budget.min(512)),
-            budget,
+            text: String::with_capacity(field.bytes().min(512)),
+            keys: 0,
+            field,
         }
     }
 
     fn push_new(&mut self, key: &str) -> Option<()> {
-        if self.text.split(' ').any(|earlier| earlier == key) {
+        let mut earlier = self.text.split(self.field.separator());
+        if self.keys > 0 && earlier.any(|earlier| earlier == key) {
             return Some(());
         }
         self.push(key)
     }
 
     fn push(&mut self, key: &str) -> Option<()> {
-        if !self.text.is_empty() {
-            self.text.push(' ');
+        if self.keys > 0 {
+            self.text.push(self.field.separator());
         }
         self.text.push_str(key);
-        (self.text.len() <= self.budget).then_some(())
+        self.keys += 1;
+        let fits = self.text.len() <= self.field.bytes()
+            && self.keys <= self.field.keys()
+            && key.len() <= self.field.key_bytes();
+        fits.then_some(())
     }
 }
 
@@ -180,14 +190,16 @@ impl<'a> Keys<'a> {
     }
 
     /// Replaces the entities of as few caches as will do by one key each.
-    fn coarsen(&mut self, budget: usize) {
-        let mut excess = self.length().saturating_sub(budget);
+    fn coarsen(&mut self, field: &KeyField) {
+        let mut bytes = self.length().saturating_sub(field.bytes());
+        let mut keys = self.each().count().saturating_sub(field.keys());
         let mut coarse: BTreeMap<&str, String> = BTreeMap::new();
         for saving in self.savings() {
-            if excess == 0 {
+            if bytes == 0 && keys == 0 {
                 break;
             }
-            excess = excess.saturating_sub(saving.bytes);
+            bytes = bytes.saturating_sub(saving.bytes);
+            keys = keys.saturating_sub(saving.keys);
             coarse.insert(saving.cache, saving.key);
         }
         for entity in &mut self.entities {
@@ -199,17 +211,19 @@ impl<'a> Keys<'a> {
 
     /// What each cache would save, the most first; caches that would save nothing are left out.
     fn savings(&self) -> Vec<Saving<'a>> {
-        let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut sums: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for entity in self
             .entities
             .iter()
             .filter(|entity| !entity.cache.is_empty())
         {
-            *bytes.entry(entity.cache).or_default() += entity.key.len() + SEPARATOR;
+            let (bytes, keys) = sums.entry(entity.cache).or_default();
+            *bytes += entity.key.len() + SEPARATOR;
+            *keys += 1;
         }
-        let mut savings: Vec<_> = bytes
+        let mut savings: Vec<_> = sums
             .into_iter()
-            .filter_map(|(cache, bytes)| Saving::of(cache, bytes))
+            .filter_map(|(cache, (bytes, keys))| Saving::of(cache, bytes, keys))
             .collect();
         savings.sort_by_key(|saving| std::cmp::Reverse(saving.bytes));
         savings
@@ -221,9 +235,9 @@ impl<'a> Keys<'a> {
     }
 
     /// Each key once; `None` if they do not fit.
-    fn line(&self, budget: usize) -> Option<String> {
+    fn line(&self, field: &KeyField) -> Option<String> {
         let mut seen = HashSet::new();
-        let mut line = Line::new(budget);
+        let mut line = Line::new(field);
         for key in self.each().filter(|key| seen.insert(*key)) {
             line.push(key)?;
         }
@@ -237,18 +251,24 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// What one key for a whole cache saves, in bytes.
+/// What one key for a whole cache saves.
 struct Saving<'a> {
     cache: &'a str,
     key: String,
     bytes: usize,
+    keys: usize,
 }
 
 impl<'a> Saving<'a> {
-    fn of(cache: &'a str, bytes: usize) -> Option<Self> {
+    fn of(cache: &'a str, bytes: usize, keys: usize) -> Option<Self> {
         let key = cache_key(cache);
         let bytes = bytes.checked_sub(key.len() + SEPARATOR)?;
-        (bytes > 0).then_some(Self { cache, key, bytes })
+        (bytes > 0).then_some(Self {
+            cache,
+            key,
+            bytes,
+            keys: keys - 1,
+        })
     }
 }
 
@@ -269,9 +289,6 @@ fn shortest(keys: &[&str]) -> usize {
 }
 
 const SEPARATOR: usize = 1;
-
-/// Fastly drops a key of more than 1,024 bytes, and every key that stands behind it.
-const LONGEST_OWN_KEY: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -10,18 +10,17 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tricache::RequestScope;
 
 use crate::{
-    decide::decide,
-    facts::{Read, RequestFacts, ResponseFacts},
-    observe::{Counts, EdgeReport, decided},
+    edge::{Asked, Edge},
+    observe::EdgeReport,
     profile::Profile,
-    varies_on::append_vary,
-    write::write,
+    secret::Secret,
 };
 
 /// Collects what each request reads and writes the edge's headers on its response.
@@ -33,7 +32,7 @@ use crate::{
 /// `private, no-store` in every control header. The handler's own headers may forbid more or shorten a lifetime; they
 /// never allow more. See `docs/edge.md`.
 ///
-/// Works with any tower server and any body. Clones share their counts.
+/// Works with any tower server, and any body that has an empty one for a 304. Clones share their counts.
 ///
 /// # Streaming and spawned tasks
 /// Headers are written when the response head is ready: entities that a streaming body reads later are not named in
@@ -45,8 +44,8 @@ use crate::{
 /// use tower::{ServiceBuilder, service_fn};
 /// use tricache_middleware::{EdgeLayer, Profile, Public};
 ///
-/// # async fn page(_: http::Request<()>) -> Result<http::Response<()>, std::convert::Infallible> {
-/// #     Ok(http::Response::new(()))
+/// # async fn page(_: http::Request<()>) -> Result<http::Response<String>, std::convert::Infallible> {
+/// #     Ok(http::Response::new(String::new()))
 /// # }
 /// let service = ServiceBuilder::new()
 ///     .layer(EdgeLayer::new(Profile::varnish()))
@@ -64,17 +63,99 @@ impl EdgeLayer {
     #[must_use]
     pub fn new(profile: Profile) -> Self {
         Self {
-            edge: Arc::new(Edge {
-                profile,
-                counts: Counts::default(),
-            }),
+            edge: Arc::new(Edge::new(profile)),
         }
+    }
+
+    /// The same layer for one more edge, such as a Varnish behind the CDN.
+    ///
+    /// Each edge has its own headers, lifetimes and limits. What one of them cannot take is denied to that one alone, if
+    /// it reads a control field of its own; otherwise to all.
+    ///
+    /// # Panics
+    /// If two edges read the same key header with different separators, as Cloudflare and KeyCDN do.
+    ///
+    /// # Examples
+    /// ```
+    /// use tricache_middleware::{EdgeLayer, Profile};
+    ///
+    /// let layer = EdgeLayer::new(Profile::cloudflare()).and(Profile::varnish());
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn and(mut self, profile: Profile) -> Self {
+        self.edge().add(profile);
+        self
+    }
+
+    /// Gives shared pages a weak `ETag`, and answers 304 to a client that has the page already.
+    ///
+    /// The tag is made of the contents of what was read, of `build`, of the tags and of the request headers that the page
+    /// varies on. A handler's own `ETag` stands, and is answered likewise. `build` names what renders the pages: a
+    /// release, a commit; if it does not change with them, browsers keep the pages of the last release. A page that
+    /// shows anything beside what it read through caches must not be marked [`Public`](crate::Public) here: its tag would
+    /// not change with it. Default: no `ETag` is made, and no 304.
+    #[must_use]
+    pub fn etags(mut self, build: impl Into<String>) -> Self {
+        self.edge().build = Some(build.into());
+        self
+    }
+
+    /// Writes the keys of shared pages as `Cache-Groups` too (RFC 9875): at most 32 of at most 32 bytes, or none.
+    ///
+    /// A complement of what the profiles write, never a replacement: a cache may act on groups or not. Default: off.
+    #[must_use]
+    pub fn cache_groups(mut self) -> Self {
+        self.edge().groups = true;
+        self
+    }
+
+    /// Adds a member to `Cache-Status` (RFC 9211) that tells whether the tiers answered all that was read.
+    ///
+    /// One who knows the secret of [`explain_to`](Self::explain_to) is told how many reads which tier has answered.
+    /// Default: off.
+    #[must_use]
+    pub fn cache_status(mut self) -> Self {
+        self.edge().status = true;
+        self
+    }
+
+    /// Explains each response in `Tricache-Edge` to a request whose `Tricache-Debug` is this secret: what each edge was
+    /// told, or why it was told nothing.
+    ///
+    /// Such a response says `private, no-store` to all caches, whatever it explains. An empty secret is nobody's.
+    /// Default: nothing is explained.
+    #[must_use]
+    pub fn explain_to(mut self, secret: &str) -> Self {
+        self.edge().explains.to = Some(Secret::new(secret));
+        self
+    }
+
+    /// Explains each response to everybody, in builds with debug assertions. Default: off.
+    #[must_use]
+    pub fn explain_in_debug_builds(mut self) -> Self {
+        self.edge().explains.in_debug_builds = true;
+        self
+    }
+
+    /// Tells edges anything only where a request shows, by `secret` in the header `name`, that it came through one.
+    ///
+    /// All others are strangers: their pages are for their browsers alone, and name no key. Let the edge set the header on
+    /// its way to the service. Default: every request is taken to come through the edge.
+    #[must_use]
+    pub fn only_through(mut self, name: HeaderName, secret: &str) -> Self {
+        self.edge().through = Some((name, Secret::new(secret)));
+        self
     }
 
     /// What was decided so far, by this layer, its clones and their services.
     #[must_use]
     pub fn report(&self) -> EdgeReport {
-        self.edge.counts.report()
+        self.edge.report()
+    }
+
+    fn edge(&mut self) -> &mut Edge {
+        Arc::make_mut(&mut self.edge)
     }
 }
 
@@ -99,6 +180,7 @@ pub struct EdgeService<S> {
 impl<S, ReqB, ResB> Service<Request<ReqB>> for EdgeService<S>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
+    ResB: Body + Default,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -111,12 +193,12 @@ where
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         // A request made within a request, and a second layer by mistake, add to the outer one's reads.
         let scope = RequestScope::current().unwrap_or_default();
-        let facts = RequestFacts::of(&request);
+        let asked = self.edge.asked(&request);
         let inner = within(&scope, || self.inner.call(request));
         EdgeFuture {
             inner,
             scope,
-            request: facts,
+            asked,
             edge: Arc::clone(&self.edge),
         }
     }
@@ -132,7 +214,7 @@ pin_project! {
         #[pin]
         inner: F,
         scope: RequestScope,
-        request: RequestFacts,
+        asked: Asked,
         edge: Arc<Edge>,
     }
 }
@@ -140,43 +222,16 @@ pin_project! {
 impl<F, B, E> Future for EdgeFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    B: Body + Default,
 {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let mut response = ready!(within(this.scope, || this.inner.poll(cx)))?;
-        let summary = this.scope.summary();
         this.edge
-            .write_headers(*this.request, &Read::of(&summary), &mut response);
+            .answer(this.asked, &this.scope.summary(), &mut response);
         Poll::Ready(Ok(response))
-    }
-}
-
-/// What all services of one layer share.
-#[derive(Debug)]
-struct Edge {
-    profile: Profile,
-    counts: Counts,
-}
-
-impl Edge {
-    fn write_headers<B>(&self, request: RequestFacts, read: &Read<'_>, response: &mut Response<B>) {
-        append_vary(response);
-        let facts = ResponseFacts::of(response);
-        let written = write(
-            response.headers_mut(),
-            decide(request, &facts, read, &self.profile),
-            read,
-            self.profile.key_bytes(),
-            facts.stated.no_transform,
-        );
-        decided(
-            &self.counts,
-            self.profile.edge(),
-            written,
-            read.entities.len(),
-        );
     }
 }
 
@@ -193,6 +248,3 @@ fn within<T>(scope: &RequestScope, f: impl FnOnce() -> T) -> T {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::{
     decide::{Decision, Reason},
+    edges::Edges,
     key_line::Form,
     write::Written,
 };
@@ -26,7 +27,7 @@ impl EdgeReport {
         self.shared
     }
 
-    /// Responses that no edge may serve without asking, [`over_budget`](Self::over_budget) among them.
+    /// Responses that no edge may serve without asking.
     #[must_use]
     pub const fn not_shared(&self) -> u64 {
         self.not_shared
@@ -38,7 +39,9 @@ impl EdgeReport {
         self.untouched
     }
 
-    /// Responses that would have been shared, but whose surrogate keys exceed the edge's limit.
+    /// Responses that would have been shared, but whose surrogate keys exceed the limit of an edge.
+    ///
+    /// Another edge may have kept such a response: then it is one of [`shared`](Self::shared) too.
     ///
     /// If this grows, a page reads too many entities: cache the list as one entity.
     #[must_use]
@@ -89,7 +92,7 @@ impl Counts {
 }
 
 /// Counts what was written and tells it to the log, at debug level.
-pub(crate) fn decided(counts: &Counts, edge: &str, written: Written, entities: usize) {
+pub(crate) fn decided(counts: &Counts, edges: &Edges, written: &Written, entities: usize) {
     match written.decision {
         Decision::Share(lifetimes) => {
             let kept = if lifetimes.shared > 0 {
@@ -98,25 +101,43 @@ pub(crate) fn decided(counts: &Counts, edge: &str, written: Written, entities: u
                 &counts.not_shared
             };
             kept.fetch_add(1, Relaxed);
-            count_form(counts, written.form);
-            let (seconds, form) = (lifetimes.shared, written.form);
-            tracing::debug!(edge, seconds, entities, ?form, "response is shared");
+            let (seconds, form) = (lifetimes.shared, written.form());
+            count_form(counts, form);
+            tracing::debug!(%edges, seconds, entities, ?form, "response is shared");
+            refused_to_one(counts, edges, written.refusal(), entities);
+        }
+        Decision::ShareWithBrowsers(_) => {
+            counts.not_shared.fetch_add(1, Relaxed);
+            tracing::debug!(%edges, "response is kept from edges: it was not asked for through one");
         }
         Decision::Deny(Reason::OverBudget) => {
             counts.not_shared.fetch_add(1, Relaxed);
-            over_budget(counts, edge, entities);
+            over_budget(counts, edges, entities);
         }
         Decision::Deny(reason) => {
             counts.not_shared.fetch_add(1, Relaxed);
-            tracing::debug!(edge, ?reason, "response is not shared");
+            let reason = reason.as_str();
+            tracing::debug!(%edges, reason, "response is not shared");
         }
         Decision::AskEachTime | Decision::KeepOwn => {
             counts.not_shared.fetch_add(1, Relaxed);
-            tracing::debug!(edge, "response is kept from the edge, as the handler said");
+            tracing::debug!(%edges, "response is kept from edges, as the handler said");
         }
         Decision::Untouched => {
             counts.untouched.fetch_add(1, Relaxed);
-            tracing::debug!(edge, "response is left as it is");
+            tracing::debug!(%edges, "response is left as it is");
+        }
+    }
+}
+
+/// Others may keep the page.
+fn refused_to_one(counts: &Counts, edges: &Edges, reason: Option<Reason>, entities: usize) {
+    match reason {
+        None => {}
+        Some(Reason::OverBudget) => over_budget(counts, edges, entities),
+        Some(reason) => {
+            let reason = reason.as_str();
+            tracing::debug!(%edges, reason, "response is not shared with one of the edges");
         }
     }
 }
@@ -134,14 +155,14 @@ fn count_form(counts: &Counts, form: Form) {
 }
 
 /// Warns at the first, second, fourth, eighth … page that is too large: such a page may be asked for all day.
-fn over_budget(counts: &Counts, edge: &str, entities: usize) {
+fn over_budget(counts: &Counts, edges: &Edges, entities: usize) {
     let pages = counts.over_budget.fetch_add(1, Relaxed) + 1;
     if pages.is_power_of_two() {
         tracing::warn!(
-            edge,
+            %edges,
             entities,
             pages,
-            "response is not shared: its surrogate keys exceed the edge's limit"
+            "response is not shared: its surrogate keys exceed the limit of an edge"
         );
     }
 }

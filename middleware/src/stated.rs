@@ -4,7 +4,9 @@
 //! own) speaks to edges, which then ignore `Cache-Control`: a lifetime stated there wins, a prohibition anywhere
 //! holds. What this file cannot read for certain makes it [`unsure`](Stated::unsure), and an unsure page is not shared.
 
-use http::{HeaderName, HeaderValue, header};
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The handler's own caching headers, all of them, as one policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,10 +21,15 @@ pub(crate) struct Stated {
     pub(crate) unsure: bool,
     /// `Cache-Control` says `private`, be it about one field.
     pub(crate) private: bool,
+    /// `Cache-Control` says `must-revalidate` or `proxy-revalidate`.
+    pub(crate) revalidates: bool,
     /// `Cache-Control` speaks to shared caches, or cannot be read for certain.
     not_for_browsers_alone: bool,
     cache_control: bool,
     expires: bool,
+    expires_at: Option<SystemTime>,
+    date: Option<SystemTime>,
+    expires_in: Option<u64>,
     age: u64,
     max_age: Option<u64>,
     s_maxage: Option<u64>,
@@ -30,23 +37,49 @@ pub(crate) struct Stated {
 }
 
 impl Stated {
-    /// Takes one response header into account.
+    /// Takes one response header into account; of those that control edges only the ones that everybody knows.
     pub(crate) fn read(&mut self, name: &HeaderName, value: &HeaderValue) {
         if name == header::CACHE_CONTROL {
-            self.cache_control = true;
-            let readable = self.each_directive(value, Self::cache_control_directive);
-            self.not_for_browsers_alone |= !readable;
+            self.read_cache_control(value);
         } else if is_targeted(name) {
-            self.each_directive(value, Self::targeted_directive);
+            self.read_targeted(value);
+        } else if name == header::EXPIRES {
+            // Of two, or of what is no date, none is for certain: both count as past.
+            self.expires_at = (!self.expires).then(|| date_in(value)).flatten();
+            self.expires = true;
+        } else if name == header::DATE {
+            self.date = date_in(value);
         } else if is_foreign(name) {
-            self.expires |= name == header::EXPIRES;
             self.unsure = true;
         } else if name == header::AGE {
             self.read_age(value);
-        } else if *name == SURROGATE_KEY {
+        } else if is_key_field(name) {
             // Keys that are not text could not be written on with ours.
             self.unsure |= value.to_str().is_err();
         }
+    }
+
+    /// Takes one line of `Cache-Control` into account.
+    pub(crate) fn read_cache_control(&mut self, value: &HeaderValue) {
+        self.cache_control = true;
+        let readable = self.each_directive(value, Self::cache_control_directive);
+        self.not_for_browsers_alone |= !readable;
+    }
+
+    /// Takes one line of a field into account that controls edges only.
+    pub(crate) fn read_targeted(&mut self, value: &HeaderValue) {
+        self.each_directive(value, Self::targeted_directive);
+    }
+
+    /// To be called when all headers were read: `Expires` counts only where nothing else is said (RFC 9111, 5.3).
+    pub(crate) fn settle(&mut self) {
+        if !self.expires || self.max_age.is_some() || self.s_maxage.is_some() {
+            return;
+        }
+        let now = self.date.unwrap_or_else(SystemTime::now);
+        let left = self.expires_at.and_then(|at| at.duration_since(now).ok());
+        self.expires_in = left.map(|left| left.as_secs()).filter(|left| *left > 0);
+        self.unsure |= self.expires_in.is_none();
     }
 
     /// Whether `Cache-Control` says `private` about the whole response, and nothing beside it that says otherwise.
@@ -61,12 +94,13 @@ impl Stated {
 
     /// The longest that an edge may keep the page, in seconds; `None` if nothing was said.
     pub(crate) fn shared_seconds(&self) -> Option<u64> {
-        self.left(self.targeted_max_age.or(self.s_maxage).or(self.max_age))
+        let stated = self.targeted_max_age.or(self.s_maxage).or(self.max_age);
+        self.left(stated.or(self.expires_in))
     }
 
     /// The longest that a browser may keep the page, in seconds; `None` if nothing was said.
     pub(crate) fn browser_seconds(&self) -> Option<u64> {
-        self.left(self.max_age)
+        self.left(self.max_age.or(self.expires_in))
     }
 
     /// What `Age` leaves of a lifetime.
@@ -120,6 +154,8 @@ impl Stated {
             return argument.is_none();
         } else if is("public") {
             self.not_for_browsers_alone = true;
+        } else if is("must-revalidate") || is("proxy-revalidate") {
+            self.revalidates = true;
         } else if is("no-transform") {
             self.no_transform = true;
         } else if is("max-age") {
@@ -131,9 +167,13 @@ impl Stated {
         true
     }
 
-    /// Takes one directive into account; false if writing the field anew would lose it.
+    /// Takes one directive into account; false if writing the field anew would lose what it forbids.
     fn targeted_directive(&mut self, name: &str, argument: Option<&str>) -> bool {
-        name.eq_ignore_ascii_case("max-age") && shorten(&mut self.targeted_max_age, argument)
+        let is = |directive: &str| name.eq_ignore_ascii_case(directive);
+        if is("max-age") {
+            return shorten(&mut self.targeted_max_age, argument);
+        }
+        is("stale-while-revalidate") || is("stale-if-error")
     }
 }
 
@@ -145,8 +185,58 @@ pub(crate) fn is_targeted(name: &HeaderName) -> bool {
 
 /// Whether a field sets a lifetime in a form that this layer does not read.
 pub(crate) fn is_foreign(name: &HeaderName) -> bool {
-    name == header::EXPIRES || matches!(name.as_str(), "edge-control" | "x-accel-expires")
+    matches!(name.as_str(), "edge-control" | "x-accel-expires")
 }
+
+/// Whether some edge reads the keys of a page in this field.
+pub(crate) fn is_key_field(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "surrogate-key"
+            | "cache-tag"
+            | "edge-cache-tag"
+            | "cdn-tag"
+            | "netlify-cache-tag"
+            | "vercel-cache-tag"
+            | "xkey"
+            | "cache-groups"
+    )
+}
+
+/// What `Cache-Control` says beside what this layer reads and writes anew, each with `, ` before it.
+pub(crate) fn extensions(headers: &HeaderMap) -> String {
+    let mut kept = String::new();
+    let lines = headers.get_all(header::CACHE_CONTROL).iter();
+    for directive in lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+    {
+        let name = directive.split('=').next().unwrap_or_default().trim_end();
+        let is_written = WRITTEN.iter().any(|own| name.eq_ignore_ascii_case(own));
+        if !name.is_empty() && !is_written {
+            kept.push_str(", ");
+            kept.push_str(directive);
+        }
+    }
+    kept
+}
+
+/// Directives that are read, and written anew or left out.
+const WRITTEN: [&str; 12] = [
+    "public",
+    "private",
+    "no-store",
+    "no-cache",
+    "max-age",
+    "s-maxage",
+    "must-revalidate",
+    "proxy-revalidate",
+    "must-understand",
+    "immutable",
+    "stale-while-revalidate",
+    "stale-if-error",
+];
 
 /// The field in which the surrogate protocol states the shared lifetime.
 pub(crate) static SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
@@ -161,6 +251,10 @@ fn shorten(lifetime: &mut Option<u64>, argument: Option<&str>) -> bool {
     };
     *lifetime = Some(lifetime.map_or(seconds, |earlier| earlier.min(seconds)));
     true
+}
+
+fn date_in(value: &HeaderValue) -> Option<SystemTime> {
+    httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
 /// Digits and nothing else: `parse` alone would take `+5`.
@@ -301,6 +395,7 @@ mod tests {
         for value in [
             "no-store",
             "private",
+            "max-age=60, no-transform",
             "max-age=60, must-revalidate",
             "max-age=60;varnish",
             "max-age",
@@ -311,10 +406,42 @@ mod tests {
 
     #[test]
     fn a_lifetime_in_another_form_is_unsure() {
-        assert!(stated(&[("expires", "0")]).unsure);
         assert!(stated(&[("x-accel-expires", "60")]).unsure);
         assert!(stated(&[("edge-control", "cache-maxage=1d")]).unsure);
         assert_eq!(stated(&[("content-type", "max-age=5")]), Stated::default());
+    }
+
+    #[test]
+    fn expires_counts_only_where_nothing_else_is_said() {
+        let date = ("date", "Thu, 01 Jan 2026 00:00:00 GMT");
+        let expires = ("expires", "Thu, 01 Jan 2026 00:01:30 GMT");
+
+        let alone = stated(&[date, expires]);
+        let beside = stated(&[date, expires, ("cache-control", "max-age=600")]);
+
+        assert_eq!(alone.shared_seconds(), Some(90));
+        assert_eq!(alone.browser_seconds(), Some(90));
+        assert_eq!(beside.shared_seconds(), Some(600));
+    }
+
+    #[test]
+    fn expires_that_is_past_or_no_date_is_unsure() {
+        let date = ("date", "Thu, 01 Jan 2026 00:00:00 GMT");
+        for value in ["0", "-1", "Thu, 01 Jan 2026 00:00:00 GMT", "soon"] {
+            assert!(stated(&[date, ("expires", value)]).unsure, "{value}");
+        }
+        let later = ("expires", "Thu, 01 Jan 2026 00:01:00 GMT");
+        assert!(stated(&[date, later, later]).unsure);
+    }
+
+    #[test]
+    fn what_is_not_read_is_kept_word_for_word() {
+        let mut headers = HeaderMap::new();
+        for line in ["public, max-age=5,Acme=1 ,", "no-transform, IMMUTABLE"] {
+            headers.append(header::CACHE_CONTROL, HeaderValue::from_static(line));
+        }
+
+        assert_eq!(extensions(&headers), ", Acme=1, no-transform");
     }
 
     #[test]
@@ -341,6 +468,7 @@ mod tests {
                 &HeaderValue::from_static(value),
             );
         }
+        stated.settle();
         stated
     }
 }

@@ -297,6 +297,8 @@ impl<V: Send + Sync + 'static> Core<V> {
         let entry = &found.entry;
         RequestScope::record(|| Read {
             entity: EntityName::new(self.shelf.name.as_str(), key.as_str()),
+            content_id: entry.content_id_of_what_is_read(),
+            outcome: found.outcome,
             tags: entry.tags(),
             visibility: entry.visibility,
             deadline: entry.stale_from(),

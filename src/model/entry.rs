@@ -187,6 +187,12 @@ impl<V> Entry<V> {
         self.present && self.seal.is_some() && shows_none
     }
 
+    /// The content id, but for an absence, whose body is empty, one that no empty value has.
+    pub(crate) fn content_id_of_what_is_read(&self) -> Option<u64> {
+        let id = self.content_id()?;
+        Some(if self.present { id } else { !id })
+    }
+
     /// Lets an entry that nothing proves be served as such, for its short life.
     pub(crate) fn keep_unproven(&self) {
         self.prove(self.lifetime.deadline, UNPROVABLE);

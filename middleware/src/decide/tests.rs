@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Request, Response};
 
 use super::*;
-use crate::public::Public;
+use crate::{edges::Edges, public::Public};
 
 #[test]
 fn a_public_read_is_shared_for_its_remaining_life() {
@@ -256,7 +256,13 @@ fn the_profile_bounds_the_shared_lifetime() {
 #[test]
 fn a_browser_keeps_a_page_no_longer_than_the_edge() {
     let with = |ttl| row().profile(Profile::varnish().browser_ttl(Duration::from_secs(ttl)));
-    let share = |shared, browser| Decision::Share(Lifetimes { shared, browser });
+    let share = |shared, browser| {
+        Decision::Share(Lifetimes {
+            shared,
+            browser,
+            stale: true,
+        })
+    };
 
     assert_eq!(with(5).decide(), share(60, 5));
     assert_eq!(with(90).decide(), share(60, 60));
@@ -284,6 +290,7 @@ fn shared(seconds: u64) -> Decision {
     Decision::Share(Lifetimes {
         shared: seconds,
         browser: 0,
+        stale: seconds > 0,
     })
 }
 
@@ -392,14 +399,19 @@ impl Row {
 
     fn decide(&self) -> Decision {
         let request = RequestFacts::of(&self.request());
-        let response = ResponseFacts::of(&self.response());
+        let response = ResponseFacts::of(&self.response(), &Edges::new(self.profile.clone()));
         let read = Read {
             entities: Vec::new(),
             tags: Vec::new(),
             visibility: self.visibility,
             remaining: self.remaining,
         };
-        decide(request, &response, &read, &self.profile)
+        match decide(request, &response, &read) {
+            Decision::Share(lifetimes) => lifetimes
+                .within(&self.profile)
+                .map_or(Decision::Deny(Reason::NoLife), Decision::Share),
+            other => other,
+        }
     }
 
     fn request(&self) -> Request<()> {

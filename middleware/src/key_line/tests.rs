@@ -3,11 +3,20 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{purge_keys, purge_keys_of_tag};
+use crate::{
+    profile::{KeyField, Separator},
+    purge_keys, purge_keys_of_tag,
+};
 
 #[test]
 fn what_fits_is_written_as_it_is() {
-    let line = key_line(&["front"], &["product/1", "product/2"], &["lamps"], 100).unwrap();
+    let line = key_line(
+        &["front"],
+        &["product/1", "product/2"],
+        &["lamps"],
+        &space(100),
+    )
+    .unwrap();
 
     assert_eq!(line.text, "front product.1 product.2 lamps");
     assert_eq!(line.form, Form::Whole);
@@ -16,7 +25,7 @@ fn what_fits_is_written_as_it_is() {
 #[test]
 fn no_key_comes_twice() {
     let line = |own: &[&str], entities: &[&str], tags: &[&str]| {
-        key_line(own, entities, tags, 100).unwrap().text
+        key_line(own, entities, tags, &space(100)).unwrap().text
     };
 
     assert_eq!(
@@ -32,7 +41,7 @@ fn no_key_comes_twice() {
 
 #[test]
 fn a_line_may_be_as_long_as_the_budget_and_no_longer() {
-    let line = |budget| key_line(&[], &["a/1", "b/2"], &["c"], budget);
+    let line = |budget| key_line(&[], &["a/1", "b/2"], &["c"], &space(budget));
 
     assert_eq!(line(9).unwrap().text, "a.1 b.2 c");
     assert_eq!(line(8), Err(OverBudget));
@@ -42,7 +51,7 @@ fn a_line_may_be_as_long_as_the_budget_and_no_longer() {
 fn long_keys_are_shortened_first() {
     let long = format!("basket/{}", "x".repeat(40));
 
-    let line = key_line(&[], &[&long, "product/1"], &["lamps"], 40).unwrap();
+    let line = key_line(&[], &[&long, "product/1"], &["lamps"], &space(40)).unwrap();
 
     let short = purge_keys(&long).remove(1);
     assert_eq!(line.text, format!("{short} product.1 lamps"));
@@ -58,7 +67,7 @@ fn the_cache_that_saves_most_is_coarsened_and_the_others_stay() {
         .chain(["list/chairs"])
         .collect();
 
-    let line = key_line(&["front"], &entities, &["lamps"], 100).unwrap();
+    let line = key_line(&["front"], &entities, &["lamps"], &space(100)).unwrap();
 
     assert_eq!(
         line.text,
@@ -70,7 +79,7 @@ fn the_cache_that_saves_most_is_coarsened_and_the_others_stay() {
 #[test]
 fn a_cache_that_saves_nothing_is_not_coarsened() {
     assert_eq!(
-        key_line(&[], &["product/1", "price/2"], &[], 12),
+        key_line(&[], &["product/1", "price/2"], &[], &space(12)),
         Err(OverBudget)
     );
 }
@@ -80,7 +89,7 @@ fn a_tag_that_is_named_like_a_coarsened_entity_stays() {
     let products = names("product", 30);
     let entities: Vec<&str> = products.iter().map(String::as_str).collect();
 
-    let line = key_line(&[], &entities, &["product.1"], 50).unwrap();
+    let line = key_line(&[], &entities, &["product.1"], &space(50)).unwrap();
 
     assert_eq!(line.text, "product._1 product.1");
 }
@@ -90,7 +99,10 @@ fn tags_have_no_coarser_form() {
     let tags: Vec<String> = (0..10_000).map(|n| format!("tag-{n}")).collect();
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
 
-    assert_eq!(key_line(&[], &["product/1"], &tags, 3072), Err(OverBudget));
+    assert_eq!(
+        key_line(&[], &["product/1"], &tags, &space(3072)),
+        Err(OverBudget)
+    );
 }
 
 #[test]
@@ -98,7 +110,7 @@ fn ten_thousand_entities_of_one_cache_are_one_key() {
     let products = names("product", 10_000);
     let entities: Vec<&str> = products.iter().map(String::as_str).collect();
 
-    let line = key_line(&[], &entities, &["lamps"], 3072).unwrap();
+    let line = key_line(&[], &entities, &["lamps"], &space(3072)).unwrap();
 
     assert_eq!(line.text, "product._1 lamps");
 }
@@ -107,9 +119,12 @@ fn ten_thousand_entities_of_one_cache_are_one_key() {
 fn the_handlers_own_keys_are_never_replaced() {
     let own = "own-".repeat(10);
 
-    assert_eq!(key_line(&[&own], &["a/1"], &[], 43), Err(OverBudget));
     assert_eq!(
-        key_line(&[&own], &["a/1"], &[], 44).unwrap().text,
+        key_line(&[&own], &["a/1"], &[], &space(43)),
+        Err(OverBudget)
+    );
+    assert_eq!(
+        key_line(&[&own], &["a/1"], &[], &space(44)).unwrap().text,
         format!("{own} a.1")
     );
 }
@@ -118,9 +133,53 @@ fn the_handlers_own_keys_are_never_replaced() {
 fn an_own_key_that_edges_drop_with_all_behind_it_is_over_budget() {
     let own = |bytes| "x".repeat(bytes);
 
-    assert!(key_line(&[&own(1024)], &["a/1"], &[], 3072).is_ok());
+    assert!(key_line(&[&own(1024)], &["a/1"], &[], &space(3072)).is_ok());
     assert_eq!(
-        key_line(&[&own(1025)], &["a/1"], &[], 3072),
+        key_line(&[&own(1025)], &["a/1"], &[], &space(3072)),
+        Err(OverBudget)
+    );
+}
+
+#[test]
+fn keys_are_counted_too_and_coarsened_until_they_are_few_enough() {
+    let products = names("product", 60);
+    let entities: Vec<&str> = products
+        .iter()
+        .map(String::as_str)
+        .chain(["list/lamps", "list/chairs"])
+        .collect();
+    let few = |keys| space(3072).max_keys(keys);
+
+    let line = |keys| key_line(&[], &entities, &["sale"], &few(keys));
+
+    assert_eq!(line(63).unwrap().form, Form::Whole);
+    assert_eq!(
+        line(50).unwrap().text,
+        "product._1 list.lamps list.chairs sale"
+    );
+    assert_eq!(line(3).unwrap().text, "product._1 list._1 sale");
+    assert_eq!(line(2), Err(OverBudget));
+}
+
+#[test]
+fn a_key_that_is_longer_than_the_edge_takes_is_shortened() {
+    let long = format!("basket/{}", "x".repeat(40));
+    let field = space(3072).max_key_bytes(32);
+
+    let line = key_line(&[], &[&long], &["lamps"], &field).unwrap();
+
+    assert_eq!(line.text, format!("{} lamps", purge_keys(&long)[1]));
+}
+
+#[test]
+fn the_separator_is_that_of_the_edge_and_no_own_key_has_it() {
+    let field = KeyField::new(http::HeaderName::from_static("cache-tag"), Separator::Comma);
+
+    let line = key_line(&["front"], &["product/1"], &["front", "sale"], &field).unwrap();
+
+    assert_eq!(line.text, "front,product.1,sale");
+    assert_eq!(
+        key_line(&["a,b"], &["product/1"], &[], &field),
         Err(OverBudget)
     );
 }
@@ -130,10 +189,10 @@ fn a_second_layer_adds_nothing_to_what_the_first_has_written() {
     let products = names("product", 300);
     let entities: Vec<&str> = products.iter().map(String::as_str).collect();
     for budget in [100, 3072, 10_000] {
-        let first = key_line(&[], &entities, &["lamps"], budget).unwrap();
+        let first = key_line(&[], &entities, &["lamps"], &space(budget)).unwrap();
         let own: Vec<&str> = first.text.split(' ').collect();
 
-        let second = key_line(&own, &entities, &["lamps"], budget).unwrap();
+        let second = key_line(&own, &entities, &["lamps"], &space(budget)).unwrap();
 
         assert_eq!(sorted(&second.text), sorted(&first.text), "{budget}");
     }
@@ -224,7 +283,15 @@ fn written(
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let entities: Vec<&str> = entities.iter().map(String::as_str).collect();
     let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-    key_line(&own, &entities, &tags, budget)
+    key_line(&own, &entities, &tags, &space(budget))
+}
+
+/// Keys of any length and number in so many bytes, with spaces between them.
+fn space(bytes: usize) -> KeyField {
+    let name = http::HeaderName::from_static("surrogate-key");
+    KeyField::new(name, Separator::Space)
+        .max_bytes(bytes)
+        .max_key_bytes(1024)
 }
 
 /// Different entities of a few caches, some with long keys.

@@ -7,4 +7,5 @@ mod reads;
 mod router;
 mod rules;
 mod service;
+mod structured;
 mod support;

@@ -64,7 +64,7 @@ pub(crate) fn lasting(seconds: u64) -> Policy {
 }
 
 /// What the layer wrote on the response of a route that reads product 42 and answers `response`.
-pub(crate) async fn headers_for(request: Request<()>, response: Response<()>) -> HeaderMap {
+pub(crate) async fn headers_for(request: Request<()>, response: Response<String>) -> HeaderMap {
     let shop = Shop::open().await;
     let page = page(move || async move { shop.read_product(42).await }, response);
     headers(EdgeLayer::new(Profile::fastly()), page, request).await
@@ -82,8 +82,8 @@ pub(crate) async fn headers_after(
 /// A service that does `work` and then answers `response`.
 pub(crate) fn page<F, Fut>(
     work: F,
-    response: Response<()>,
-) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible, Future: Send>
+    response: Response<String>,
+) -> impl Service<Request<()>, Response = Response<String>, Error = Infallible, Future: Send>
 where
     F: FnOnce() -> Fut,
     Fut: Future<Output = ()> + Send,
@@ -101,7 +101,7 @@ where
 
 pub(crate) async fn headers<S>(layer: EdgeLayer, page: S, request: Request<()>) -> HeaderMap
 where
-    S: Service<Request<()>, Response = Response<()>, Error = Infallible>,
+    S: Service<Request<()>, Response = Response<String>, Error = Infallible>,
 {
     tower::Layer::layer(&layer, page)
         .oneshot(request)
@@ -117,7 +117,10 @@ pub(crate) fn get() -> Request<()> {
 }
 
 /// A response of a marked route, with `fields` set by its handler.
-pub(crate) fn public(status: StatusCode, fields: &[(&'static str, &'static str)]) -> Response<()> {
+pub(crate) fn public(
+    status: StatusCode,
+    fields: &[(&'static str, &'static str)],
+) -> Response<String> {
     let mut response = unmarked(status, fields);
     response.extensions_mut().insert(Public);
     response
@@ -127,13 +130,13 @@ pub(crate) fn public(status: StatusCode, fields: &[(&'static str, &'static str)]
 pub(crate) fn unmarked(
     status: StatusCode,
     fields: &[(&'static str, &'static str)],
-) -> Response<()> {
+) -> Response<String> {
     let response = fields
         .iter()
         .fold(Response::builder().status(status), |r, (name, value)| {
             r.header(*name, *value)
         });
-    response.body(()).unwrap()
+    response.body(String::new()).unwrap()
 }
 
 /// A header's only value; empty if there is none.

@@ -1,17 +1,25 @@
 //! Every named rule, seen from outside: a page behind an axum router, and all headers that leave it.
 //!
-//! S rules say whether a response may be shared, F rules for how long and in which words. `docs/edge.md` lists them.
+//! S rules say whether a response may be shared, F rules for how long and in which words, T rules how that stands in the
+//! fields of edges, V rules when a 304 will do, C rules how the tiers' answers are told, G and M rules how keys are.
+//! `docs/http.md` lists them.
 //! Rules that look at the visibility of data, or at tags, have their tests beside the layer, and with real reads in
 //! `reads`.
 
 mod bad_input;
+mod book;
 mod freshness;
+mod hygiene;
+mod profiles;
 mod sharing;
+mod status;
+mod targeted;
+mod validators;
 
 use std::time::Duration;
 
 use axum::{Router, body::Body, routing::any};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use tower::ServiceExt;
 use tricache_middleware::{EdgeLayer, Profile, Public, PublicVarying};
 
@@ -53,14 +61,14 @@ fn and(expected: &[&str], more: &[&str]) -> Vec<String> {
 #[derive(Clone)]
 struct Page {
     method: &'static str,
-    asks: Vec<(&'static str, &'static str)>,
+    asks: Vec<(&'static str, String)>,
     status: u16,
     mark: Mark,
     says: Vec<(&'static str, &'static str)>,
     reads: bool,
     /// Milliseconds from the read to the headers.
     takes: u64,
-    profile: Profile,
+    layer: EdgeLayer,
 }
 
 #[derive(Clone)]
@@ -79,7 +87,7 @@ fn page() -> Page {
         says: Vec::new(),
         reads: true,
         takes: 0,
-        profile: Profile::varnish(),
+        layer: EdgeLayer::new(Profile::varnish()),
     }
 }
 
@@ -88,8 +96,8 @@ impl Page {
         Self { method, ..self }
     }
 
-    fn asks(mut self, name: &'static str, value: &'static str) -> Self {
-        self.asks.push((name, value));
+    fn asks(mut self, name: &'static str, value: &str) -> Self {
+        self.asks.push((name, value.to_owned()));
         self
     }
 
@@ -131,30 +139,30 @@ impl Page {
     }
 
     fn profile(self, profile: Profile) -> Self {
-        Self { profile, ..self }
+        self.layer(EdgeLayer::new(profile))
+    }
+
+    fn layer(self, layer: EdgeLayer) -> Self {
+        Self { layer, ..self }
     }
 
     /// All headers of the answer, sorted; but for the length, which the router adds.
     async fn answer(self) -> Vec<String> {
+        lines(self.ask().await.headers())
+    }
+
+    async fn ask(self) -> Response<Body> {
         let mut request = Request::builder().method(self.method).uri("/page");
         for (name, value) in &self.asks {
-            request = request.header(*name, *value);
+            request = request.header(*name, value);
         }
         let request = request.body(Body::empty()).unwrap();
-        let response = self.router().await.oneshot(request).await.unwrap();
-        let mut lines: Vec<String> = response
-            .headers()
-            .iter()
-            .filter(|(name, _)| *name != "content-length")
-            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-            .collect();
-        lines.sort();
-        lines
+        self.router().await.oneshot(request).await.unwrap()
     }
 
     async fn router(self) -> Router {
         let shop = Shop::open().await;
-        let (layer, mark) = (EdgeLayer::new(self.profile), self.mark.clone());
+        let (layer, mark) = (self.layer.clone(), self.mark.clone());
         let handler = move || async move {
             if self.reads {
                 shop.read_product(42).await;
@@ -176,6 +184,17 @@ impl Page {
         for (name, value) in &self.says {
             response = response.header(*name, *value);
         }
-        response.body(Body::empty()).unwrap()
+        response.body(Body::from("page")).unwrap()
     }
+}
+
+/// All headers, sorted; but for the length, which the router adds.
+fn lines(headers: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<String> = headers
+        .iter()
+        .filter(|(name, _)| *name != "content-length")
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    lines.sort();
+    lines
 }

@@ -23,10 +23,7 @@ fn the_key_line_holds_entities_and_tags_each_once() {
 
 #[test]
 fn f2_no_lifetime_is_longer_than_caches_can_read() {
-    let edge = Edge {
-        profile: Profile::varnish().browser_ttl(Duration::MAX),
-        ..edge()
-    };
+    let edge = Edge::new(Profile::varnish().browser_ttl(Duration::MAX));
 
     let headers = Case {
         remaining: Some(u64::MAX),
@@ -161,10 +158,7 @@ fn ten_thousand_tags_are_not_cut_but_not_shared_and_counted() {
 
 #[test]
 fn shortened_and_coarsened_pages_are_shared_and_counted() {
-    let edge = Edge {
-        profile: Profile::varnish().key_budget(64),
-        ..edge()
-    };
+    let edge = Edge::new(Profile::varnish().key_budget(64));
     let long = format!("list/{}", "x".repeat(80));
     let many: Vec<String> = (0..50).map(|n| format!("product/{n}")).collect();
 
@@ -189,10 +183,7 @@ fn shortened_and_coarsened_pages_are_shared_and_counted() {
 }
 
 fn edge() -> Edge {
-    Edge {
-        profile: Profile::varnish(),
-        counts: Counts::default(),
-    }
+    Edge::new(Profile::varnish())
 }
 
 /// A request, what was read for it, and what its handler answered. By default a page that is shared for a minute.
@@ -261,7 +252,9 @@ impl Case {
             visibility: self.visibility,
             remaining: self.remaining.map(Duration::from_millis),
         };
-        edge.write_headers(RequestFacts::of(&self.request()), &read, &mut response);
+        let own = own_keys(response.headers(), &edge.edges);
+        let request = RequestFacts::of(&self.request());
+        edge.write_headers(request, &read, own.as_deref(), &mut response);
         response.into_parts().0.headers
     }
 
@@ -276,8 +269,8 @@ impl Case {
         request.body(()).unwrap()
     }
 
-    fn response(&self) -> Response<()> {
-        let mut response = Response::new(());
+    fn response(&self) -> Response<String> {
+        let mut response = Response::new(String::new());
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
         for (name, value) in &self.own {
             response.headers_mut().append(*name, value.parse().unwrap());
