@@ -6,7 +6,7 @@ use super::Note;
 use crate::{
     model::{Clock, ServerTime, millis},
     observe::{Decision, Observer},
-    remote::Remote,
+    remote::{Remote, Standing},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
@@ -27,7 +27,7 @@ impl Heartbeat {
     /// Beats until nobody listens.
     pub(crate) async fn run(self) {
         while !self.notes.is_closed() {
-            let pause = if self.beat().await && self.remote.is_up() {
+            let pause = if self.beat().await && self.remote.standing() == Standing::Up {
                 self.every
             } else {
                 self.every.min(PROBE)

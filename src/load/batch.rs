@@ -87,6 +87,9 @@ where
     let took = shelf.clock.precise().saturating_sub(began);
     shelf.observer.load_took(took, loaded.is_ok());
     tracing::debug!(?took, ok = loaded.is_ok(), "a load has ended");
+    if loaded.is_ok() {
+        shelf.remote.loaded(took);
+    }
     let answers = match loaded {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) => led.iter().map(|_| Err(error.clone())).collect(),

@@ -113,6 +113,9 @@ pub(crate) async fn run<V: Send + Sync + 'static>(
     let took = shelf.clock.precise().saturating_sub(began);
     shelf.observer.load_took(took, answer.is_ok());
     tracing::debug!(?took, ok = answer.is_ok(), "a load has ended");
+    if answer.is_ok() {
+        shelf.remote.loaded(took);
+    }
     let load = Load {
         shelf: &shelf,
         at: &at,

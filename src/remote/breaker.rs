@@ -32,6 +32,8 @@ pub(super) struct Breaker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Up,
+    /// It answers, but later than the store.
+    Slow,
     /// A call failed, and no probe was answered within its limit yet; those that were answered later say that Redis is there.
     Probing,
     /// The probe failed, too.

@@ -8,6 +8,7 @@
 use super::{
     RemoteError,
     breaker::{Breaker, Standing, Trouble},
+    pace::Pace,
 };
 use crate::error::Error;
 use redis::{
@@ -33,6 +34,7 @@ pub(super) struct Connections {
     pushing: Client,
     managers: RwLock<Managers>,
     breaker: Breaker,
+    pace: Pace,
     limit: Duration,
 }
 
@@ -50,8 +52,9 @@ pub(super) enum Class {
 }
 
 impl Connections {
-    /// Prepares connections to `url`; connects at the first call. `limit` is the deadline of one call.
-    pub(super) fn new(url: &str, limit: Duration) -> Result<Self, Error> {
+    /// Prepares connections to `url`; connects at the first call. `limit` is the deadline of one call; `skip_slow`: whether
+    /// reads leave it alone while it is slower than the store.
+    pub(super) fn new(url: &str, limit: Duration, skip_slow: bool) -> Result<Self, Error> {
         let refused =
             |error: RedisError| Error::config(format!("the Redis URL is refused: {error}"));
         let info = url
@@ -70,6 +73,7 @@ impl Connections {
             pushing,
             managers,
             breaker: Breaker::new(),
+            pace: Pace::new(limit, skip_slow),
             limit,
         })
     }
@@ -91,6 +95,9 @@ impl Connections {
         // An error of the server comes as a value.
         let call = async { manager.send_packed_command(command).await?.extract_error() };
         let answer = limited(since + self.limit(class), call).await;
+        if class == Class::Small && answer.is_ok() {
+            self.note_pace(since);
+        }
         self.judge(class, since, answer)
     }
 
@@ -151,6 +158,10 @@ impl Connections {
                 if self.breaker.probed() {
                     tracing::info!("redis answers");
                 }
+                self.note_pace(sent);
+                if self.pace.probed(sent.elapsed()) {
+                    tracing::info!("redis is quicker than the store again");
+                }
             }
             Err(error) => {
                 if self.breaker.probe_failed() {
@@ -196,7 +207,23 @@ impl Connections {
     }
 
     pub(super) fn standing(&self) -> Standing {
-        self.breaker.standing()
+        match self.breaker.standing() {
+            Standing::Up if self.pace.is_slow() => Standing::Slow,
+            standing => standing,
+        }
+    }
+
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Whether a read is worth its while.
+    pub(super) fn check_quick(&self) -> Result<(), RemoteError> {
+        if self.pace.is_slow() {
+            Err(RemoteError::Away)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn trouble(&self) -> Option<Trouble> {
@@ -218,6 +245,12 @@ impl Connections {
         match class {
             Class::Small => self.limit,
             Class::Large => self.limit * LARGE_FACTOR,
+        }
+    }
+
+    fn note_pace(&self, since: Instant) {
+        if self.pace.answered(since.elapsed()) {
+            tracing::warn!("redis is slower than the store: reads go to the store");
         }
     }
 

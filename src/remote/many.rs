@@ -174,6 +174,9 @@ impl Remote {
 
 impl RedisRemote {
     async fn read_many(&self, asks: &[Ask<'_>], large: bool) -> Answers<Snapshot> {
+        if let Err(error) = self.connections.check_quick() {
+            return of_all(asks.len(), &error);
+        }
         let class = if large || asks.len() > SMALL_READS {
             Class::Large
         } else {
@@ -213,6 +216,9 @@ impl RedisRemote {
     }
 
     async fn open_many(&self, opens: &[(&Address, Open)]) -> Answers<Opened> {
+        if let Err(error) = self.connections.check_quick() {
+            return of_all(opens.len(), &error);
+        }
         let calls = opens.iter().map(|(at, open)| {
             let arguments = move |command: &mut Cmd| store::open_arguments(command, open);
             (self.keys(at), arguments)

@@ -14,6 +14,7 @@ mod layout;
 mod many;
 mod memory;
 mod order;
+mod pace;
 mod reader;
 mod records;
 mod scripts;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Address, Epoch, Event, Generation, Nonce, Stamp, StoreVersion, Strength, Version},
+    model::{Address, Epoch, Event, Generation, Nonce, Stamp, StoreVersion, Version},
 };
 use redis::Value;
 use smallvec::SmallVec;
@@ -34,8 +34,13 @@ pub(crate) struct RedisRemote {
 }
 
 impl RedisRemote {
-    pub(crate) fn new(url: &str, layout: Layout, limit: Duration) -> Result<Self, Error> {
-        let connections = Arc::new(Connections::new(url, limit)?);
+    pub(crate) fn new(
+        url: &str,
+        layout: Layout,
+        limit: Duration,
+        skip_slow: bool,
+    ) -> Result<Self, Error> {
+        let connections = Arc::new(Connections::new(url, limit, skip_slow)?);
         let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
             inspector: Inspector::new(Arc::clone(&connections), layout.clone()),
@@ -87,6 +92,7 @@ impl RedisRemote {
     }
 
     pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
+        self.connections.check_quick()?;
         let layout = &self.layout;
         let names = [
             layout.control(at.id.bucket),
@@ -100,11 +106,13 @@ impl RedisRemote {
     }
 
     pub(super) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
+        self.connections.check_quick()?;
         let names = [self.layout.control(at.id.bucket), self.layout.pointer(at)];
         self.reader.read(names.into_iter().collect()).await
     }
 
     pub(super) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
+        self.connections.check_quick()?;
         let keys = self.keys(at);
         let reply = self
             .run(Class::Small, &self.scripts.open, &keys, |command| {
@@ -300,19 +308,15 @@ pub(super) fn fresh(command: &mut redis::Cmd) {
 }
 
 fn entity(command: &mut redis::Cmd, at: &Address) {
-    command
-        .arg(format!("{:08x}", at.id.cache))
-        .arg(format!("{:016x}", at.id.hash));
+    command.arg(format!("{:08x}", at.id.cache));
+    command.arg(format!("{:016x}", at.id.hash));
 }
 
 pub(super) fn open_arguments(command: &mut redis::Cmd, open: &Open) {
     fresh(command);
-    command
-        .arg(open.token)
-        .arg(millis(open.lease))
-        .arg(open.pointer_ttl)
-        .arg(&discard(open.discard)[..])
-        .arg(open.until);
+    command.arg(open.token).arg(millis(open.lease));
+    command.arg(open.pointer_ttl);
+    command.arg(&discard(open.discard)[..]).arg(open.until);
 }
 
 pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill) {
@@ -344,26 +348,18 @@ pub(super) fn bump_arguments(command: &mut redis::Cmd, at: &Address, bump: Bump)
     fresh(command);
     command.arg(bump.pointer_ttl);
     entity(command, at);
-    command
-        .arg(store_version(bump.store))
-        .arg(letter(bump.strength));
-}
-
-pub(super) fn letter(strength: Strength) -> &'static str {
-    match strength {
-        Strength::Hard => "H",
-        Strength::Soft => "S",
-    }
+    command.arg(store_version(bump.store));
+    command.arg(wire::letter(bump.strength));
 }
 
 pub(super) fn filled(reply: &Value) -> Result<Filled, RemoteError> {
-    match text(reply) {
-        Some("stored") => Ok(Filled::Stored),
-        Some("stale") => Ok(Filled::Stale),
-        Some("expired") => Ok(Filled::Expired),
-        Some("gone") => Ok(Filled::Gone),
-        _ => Err(RemoteError::Nonsense("the answer to a fill")),
-    }
+    Ok(match text(reply) {
+        Some("stored") => Filled::Stored,
+        Some("stale") => Filled::Stale,
+        Some("expired") => Filled::Expired,
+        Some("gone") => Filled::Gone,
+        _ => return Err(RemoteError::Nonsense("the answer to a fill")),
+    })
 }
 
 fn discard(discard: Discard) -> SmallVec<[u8; 9]> {

@@ -4,7 +4,7 @@ use super::{
     RemoteError, TagsKnown,
     connection::Class,
     layout::Name,
-    store::{RedisRemote, fresh, letter, number, raw, row, text},
+    store::{RedisRemote, fresh, number, raw, row, text},
     wire,
 };
 use crate::model::{Epoch, Nonce, Stamp, Strength};
@@ -20,7 +20,7 @@ impl RedisRemote {
         let (script, keys) = (&self.scripts.tags_bump, self.tag_keys());
         let reply = self.run(Class::Small, script, &keys, |command| {
             fresh(command);
-            command.arg(letter(strength));
+            command.arg(wire::letter(strength));
             for tag in tags {
                 command.arg(hex(*tag)).arg(Nonce::random().0);
             }

@@ -31,6 +31,14 @@ pub(super) fn pointer(text: &[u8]) -> Option<Pointer> {
     })
 }
 
+/// How the scripts are told of a strength.
+pub(super) fn letter(strength: Strength) -> &'static str {
+    match strength {
+        Strength::Hard => "H",
+        Strength::Soft => "S",
+    }
+}
+
 /// What travels on a bucket's channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {

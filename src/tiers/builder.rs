@@ -20,6 +20,7 @@ pub struct TiersBuilder {
     place: Place,
     enabled: bool,
     start_without_redis: bool,
+    skip_slow_redis: bool,
     remote_timeout: Duration,
     heartbeat: Duration,
     max_loads: usize,
@@ -53,6 +54,7 @@ impl TiersBuilder {
             place: Place::Hub(InProcess::new()),
             enabled: true,
             start_without_redis: false,
+            skip_slow_redis: false,
             remote_timeout: Duration::from_millis(50),
             heartbeat: Duration::from_millis(500),
             max_loads: MAX_LOADS,
@@ -99,6 +101,17 @@ impl TiersBuilder {
     /// Starts although Redis does not answer within a second: reads go to the store until it does. Default: false, that is an error.
     pub fn start_without_redis(mut self, yes: bool) -> Self {
         self.start_without_redis = yes;
+        self
+    }
+
+    /// Lets reads go to the store while Redis answers later than the store's median load, and later than a fifth of
+    /// [`remote_timeout`](Self::remote_timeout). Invalidations are sent and heard as ever, and three quick heartbeats in a row end it;
+    /// [`Report::remote`](crate::Report::remote) says `Slow` meanwhile.
+    ///
+    /// Whatever is loaded then stays in this process for a second, so the store gets more loads: turn it on where the store can
+    /// take them, and where this process and Redis do not compete for the same processors. Default: false.
+    pub fn skip_slow_redis(mut self, yes: bool) -> Self {
+        self.skip_slow_redis = yes;
         self
     }
 
@@ -166,7 +179,12 @@ impl TiersBuilder {
         let remote = match &self.place {
             Place::Hub(hub) => Remote::Memory(hub.attach(layout.clone(), self.remote_timeout)),
             Place::Redis(url) => {
-                let redis = RedisRemote::new(url, layout.clone(), self.remote_timeout)?;
+                let redis = RedisRemote::new(
+                    url,
+                    layout.clone(),
+                    self.remote_timeout,
+                    self.skip_slow_redis,
+                )?;
                 Remote::Redis(Box::new(redis))
             }
         };

@@ -133,6 +133,8 @@ impl Report {
 pub enum RemoteState {
     /// It answers.
     Up,
+    /// It answers, but later than the store: reads go to the store, invalidations are sent and heard.
+    Slow,
     /// A call failed, and no probe was answered in time since: one is under way, or Redis answers too slowly. Reads go to the store meanwhile.
     Probing,
     /// The probe failed too, or nothing was answered yet: reads go to the store, and probes go on.
@@ -143,6 +145,7 @@ impl RemoteState {
     fn of(standing: Standing) -> Self {
         match standing {
             Standing::Up => Self::Up,
+            Standing::Slow => Self::Slow,
             Standing::Probing => Self::Probing,
             Standing::Away => Self::Away,
         }

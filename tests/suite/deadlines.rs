@@ -3,6 +3,7 @@
 mod batches;
 mod calls;
 mod loads;
+mod pace;
 mod redis;
 mod stale;
 
