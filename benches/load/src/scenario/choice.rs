@@ -53,6 +53,10 @@ pub(crate) struct ScenarioArguments {
     /// Leave out what the scenario is about, such as the limit or the deadline: such a run fails.
     #[arg(long, requires = "scenario")]
     unprotected: bool,
+
+    /// Let reads leave a Redis alone that is slower than the store.
+    #[arg(long, requires = "scenario")]
+    skip_slow_redis: bool,
 }
 
 /// Scenarios that were chosen, with their settings.
@@ -61,6 +65,7 @@ pub(crate) struct Choice {
     scenario: Scenario,
     callers: Option<NonZeroUsize>,
     is_protected: bool,
+    skips_slow: bool,
     seconds: Option<Duration>,
     seed: u64,
 }
@@ -88,6 +93,7 @@ impl ScenarioArguments {
             scenario,
             callers: self.callers,
             is_protected: !self.unprotected,
+            skips_slow: self.skip_slow_redis,
             seconds,
             seed,
         }))
@@ -108,6 +114,7 @@ impl Choice {
         let mut plan = plans::of(scenario, self.seconds);
         plan.seed = self.seed;
         plan.is_protected = self.is_protected;
+        plan.skips_slow = self.skips_slow;
         if let Some(callers) = self.callers {
             plan.callers = callers.get();
         }
@@ -135,6 +142,7 @@ mod tests {
             scenario: Some(scenario),
             callers: NonZeroUsize::new(7),
             unprotected: true,
+            skip_slow_redis: true,
         };
         let choice = arguments.choice(Some(Duration::from_secs(5)), 42);
         choice.unwrap().unwrap()
@@ -149,7 +157,7 @@ mod tests {
         assert_eq!(plan.scenario, Scenario::HotKey);
         assert_eq!(plan.lasts, Duration::from_secs(5));
         assert_eq!((plan.callers, plan.seed), (7, 42));
-        assert!(!plan.is_protected);
+        assert!(!plan.is_protected && plan.skips_slow);
     }
 
     #[test]
@@ -168,6 +176,7 @@ mod tests {
             scenario,
             callers: None,
             unprotected: false,
+            skip_slow_redis: false,
         };
         let second = Some(Duration::from_secs(1));
 

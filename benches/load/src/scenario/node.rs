@@ -25,7 +25,7 @@ impl Node {
         store: &Arc<SlowStore>,
     ) -> Result<Self, Failure> {
         let failed = |error| Failure::new("cannot build a node", error);
-        let mut builder = Tiers::builder(NAMESPACE);
+        let mut builder = Tiers::builder(NAMESPACE).skip_slow_redis(plan.skips_slow);
         if plan.is_shared() {
             builder = builder.redis(url);
         }

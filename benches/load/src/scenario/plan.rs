@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) without: LeftOut,
     pub(super) seed: u64,
     pub(super) is_protected: bool,
+    /// Whether reads leave a Redis alone that is slower than the store.
+    pub(super) skips_slow: bool,
 }
 
 /// How long the store takes.

@@ -173,6 +173,7 @@ fn plan(scenario: Scenario, fault: Fault, ttl: Duration, policy: Policy, lasts: 
         without: LeftOut::Limit,
         seed: 1,
         is_protected: true,
+        skips_slow: false,
     }
 }
 
