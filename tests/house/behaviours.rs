@@ -15,12 +15,15 @@ use syn::{
 };
 
 /// Where names begin, and the folder that each stands for.
-const ROOTS: [(&str, &str); 5] = [
+const ROOTS: [(&str, &str); 8] = [
     ("suite", "tests/suite"),
     ("src", "src"),
     ("middleware::suite", "middleware/tests/suite"),
     ("middleware::src", "middleware/src"),
     ("allocations", "tests/allocations"),
+    ("metrics", "tests/metrics"),
+    ("spans", "tests/spans"),
+    ("testing", "tests/testing"),
 ];
 
 #[test]
