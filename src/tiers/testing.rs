@@ -22,7 +22,8 @@ impl Tiers {
         self.engine.catch_up().await
     }
 
-    /// Waits until no loader of this node runs and its values are stored, those in the background among them.
+    /// Waits until no loader of this node runs and its values are stored, those in the background among them, and no write is
+    /// under way.
     ///
     /// # Panics
     /// If some still run after 10 s of tokio's time.
