@@ -60,7 +60,9 @@ impl<V> Draft<V> {
 
     /// A read that is pinned to a version keeps a value, or an absence, of this very version and no other.
     pub(crate) fn pin(&mut self, pin: Option<StoreVersion>) -> bool {
-        let fits = pin.is_none() || pin == self.version;
+        // What was kept of it is of this version, so a loader that confirms it need not say so.
+        let confirmed = self.confirmed.is_some() && self.version.is_none();
+        let fits = pin.is_none() || pin == self.version || confirmed;
         self.keep &= fits;
         fits
     }

@@ -277,6 +277,36 @@ async fn its_answer_may_shorten_its_life_or_keep_it_nowhere() {
 }
 
 #[tokio::test]
+async fn a_pinned_value_is_confirmed_at_its_version() {
+    for remote in Remote::both() {
+        let (node, pages) = page_cache(&remote).await;
+        let pinned = pages.pinned(7_u64);
+        let load = |cx: LoadContext<u64, String>| async move {
+            Ok::<_, io::Error>(match cx.previous() {
+                Some(_) => Loaded::not_modified(),
+                None => Loaded::new("seventh".to_owned())
+                    .at_version(7_u64)
+                    .tag("all"),
+            })
+        };
+        ends(pinned.get_or_load(&1, load)).await.unwrap();
+        ends(node.tiers.expire_tags(["all"])).await.unwrap();
+
+        let confirmed = ends(pinned.get_or_load(&1, load)).await.unwrap();
+
+        assert_eq!(confirmed.outcome(), Outcome::Loaded);
+        let held = ends(pinned.get(&1)).await.unwrap().unwrap();
+        assert_eq!(&*held, "seventh");
+        assert!(!held.is_stale());
+        let other = |_| async { Ok::<_, io::Error>(Loaded::not_modified().at_version(8_u64)) };
+        ends(node.tiers.expire_tags(["all"])).await.unwrap();
+        ends(pinned.get_or_load(&1, other)).await.unwrap();
+        assert!(ends(pinned.get(&1)).await.unwrap().is_none());
+        assert_eq!(node.tiers.report().counters().other_versions, 1);
+    }
+}
+
+#[tokio::test]
 async fn who_was_shown_nothing_can_confirm_nothing() {
     for remote in Remote::both() {
         let (node, pages) = page_cache(&remote).await;
