@@ -120,11 +120,16 @@ impl<V: Send + Sync + 'static> Local<V> {
         admitted
     }
 
-    /// Removes what an invalidation made old: everything under the hash but the very version that it gave.
+    /// Removes what an invalidation made old: everything under the hash but the version that it gave, and newer ones.
     pub(crate) fn touch(&self, id: EntityId, touch: Touch, now: u64) {
         let mut cell = self.cell(id);
         let keeps = cell.note(touch);
-        let current = |entry: &Arc<Entry<V>>| keeps.is_some() && entry.generation == keeps;
+        // One of the event's own version, or of a newer one: the event is late.
+        let current = |entry: &Arc<Entry<V>>| {
+            let of_epoch = |held: &&Generation| keeps.is_some_and(|it| it.epoch == held.epoch);
+            let held = entry.generation.as_ref().filter(of_epoch);
+            held.is_some_and(|held| Some(held.version) >= keeps.map(|it| it.version))
+        };
         if let Touch::Bumped(generation, Strength::Soft) = touch
             && let Some(entry) = self.entries.get(&id.hash)
             && let Some(held) = entry
@@ -284,6 +289,25 @@ mod tests {
         local.touch(ID, Touch::Bumped(generation(2), Strength::Hard), 0);
 
         assert!(!local.put(ID, entry(1), ticket));
+        assert!(local.get(1, b"k").is_none());
+    }
+
+    #[test]
+    fn an_event_that_comes_late_leaves_a_newer_entry_alone() {
+        let local = local();
+        let ticket = local.ticket(ID, 0, PLACE);
+        assert!(local.put(ID, entry(3), ticket));
+
+        local.touch(ID, Touch::Bumped(generation(2), Strength::Hard), 0);
+        assert!(local.get(1, b"k").is_some());
+        local.touch(ID, Touch::Bumped(generation(3), Strength::Hard), 0);
+        assert!(local.get(1, b"k").is_some());
+
+        let other_epoch = Generation {
+            epoch: Epoch(2),
+            version: Version(2),
+        };
+        local.touch(ID, Touch::Bumped(other_epoch, Strength::Hard), 0);
         assert!(local.get(1, b"k").is_none());
     }
 
