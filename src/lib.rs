@@ -107,7 +107,7 @@ pub use self::{
     observe::Counters,
     outcome::Outcome,
     remote::{Advice, InProcess},
-    scope::{RequestScope, ScopeSummary},
+    scope::{Confirmation, RequestScope, ScopeSummary},
     tiers::{CacheBuilder, Drained, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };
 
