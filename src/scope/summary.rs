@@ -2,7 +2,7 @@
 
 use super::{Collected, Deadline, each_once};
 use crate::{
-    model::{EntityName, Tag, Visibility},
+    model::{EntityName, Tag, Visibility, nested_tag},
     outcome::Outcome,
 };
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl ScopeSummary {
             contents: seen.iter().map(|seen| seen.content).collect(),
             outcomes: collected.outcomes.clone(),
             tags: each_once(collected.tags.all.clone()),
-            dependencies: each_once(collected.dependencies.all.clone()),
+            dependencies: dependencies(&collected.dependencies.all),
             visibility: collected.visibility,
             remaining: collected.shortest.as_ref().map(Deadline::remaining),
             objections: collected.objections.clone(),
@@ -95,4 +95,10 @@ impl ScopeSummary {
     pub fn is_empty(&self) -> bool {
         self.entities.is_empty()
     }
+}
+
+/// What all nested values carry alike says nothing of what is shown.
+fn dependencies(all: &[u64]) -> Vec<u64> {
+    let shown = all.iter().copied().filter(|number| *number != nested_tag());
+    each_once(shown.collect())
 }
