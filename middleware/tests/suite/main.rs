@@ -3,6 +3,7 @@
 mod cached_service;
 mod fake_edge;
 mod guard;
+mod lists;
 mod policy;
 mod reads;
 #[cfg(feature = "axum")]
