@@ -58,6 +58,22 @@ async fn what_is_read_after_the_invalidation_is_current_and_was_quiet_since() {
 }
 
 #[tokio::test]
+async fn what_is_stored_after_an_invalidation_does_not_make_it_forgotten() {
+    for remote in Remote::both() {
+        let node = remote.node().await;
+        node.cache.invalidate(&1).await.unwrap();
+        let versioned = |_| async { Ok::<_, Infallible>(Loaded::new(1).at_version(5_u64)) };
+        ends(node.cache.get_or_load(&1, versioned)).await.unwrap();
+        scope_of_one_that_shows(&node, 1).await;
+
+        let scope = scope_of(&node, 1).await;
+
+        let quiet = quiet(confirmed(&scope).await);
+        assert!(quiet < Duration::from_secs(3600), "{quiet:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_changed_between_two_reads_of_a_request_has_moved() {
     for remote in Remote::both() {
         let node = remote.node().await;
