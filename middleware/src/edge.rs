@@ -101,7 +101,7 @@ impl Edge {
         let lives = summary.remaining().is_some_and(|life| life.as_secs() > 0);
         lives && asked.facts.may_be_shared() && {
             let facts = ResponseFacts::of(response, &self.edges);
-            Guard::asks_about(decide(asked.facts, &facts, &Read::of(summary)))
+            Guard::asks_about(decide(asked.facts, &facts, &Read::without_names(summary)))
         }
     }
 

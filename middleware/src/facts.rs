@@ -129,6 +129,15 @@ impl<'a> Read<'a> {
         Self {
             entities: summary.entities().iter().map(EntityName::as_str).collect(),
             tags: summary.tags().iter().map(Tag::as_str).collect(),
+            ..Self::without_names(summary)
+        }
+    }
+
+    /// All that a decision asks for; the names are for the keys.
+    pub(crate) fn without_names(summary: &'a ScopeSummary) -> Self {
+        Self {
+            entities: Vec::new(),
+            tags: Vec::new(),
             shown: summary.dependencies(),
             objected: !summary.objections().is_empty(),
             visibility: summary.visibility(),

@@ -17,7 +17,7 @@ use http::{HeaderName, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
-use tricache::{Confirmation, RequestScope};
+use tricache::{Confirmation, RequestScope, ScopeSummary};
 
 use crate::{
     edge::{Asked, Edge},
@@ -269,6 +269,8 @@ pin_project! {
 struct Held<T> {
     response: T,
     question: Question,
+    /// `None` once time has passed: what remains is counted when the headers are written.
+    summary: Option<ScopeSummary>,
 }
 
 /// Boxed, as its type has no name; only a page that an edge may keep has one.
@@ -296,16 +298,18 @@ where
                 Held {
                     response: Ok(response),
                     question: question(scope, edge.guard.within),
+                    summary: Some(summary),
                 }
             }
         };
         let Poll::Ready(confirmed) = held.question.as_mut().poll(cx) else {
+            held.summary = None;
             *this.held = Some(held);
             return Poll::Pending;
         };
         let mut response = held.response?;
-        // Once more: what remains is counted when the headers are written.
-        edge.answer(asked, &scope.summary(), Some(confirmed), &mut response);
+        let summary = held.summary.unwrap_or_else(|| scope.summary());
+        edge.answer(asked, &summary, Some(confirmed), &mut response);
         Poll::Ready(Ok(response))
     }
 }
