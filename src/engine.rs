@@ -1,5 +1,7 @@
 //! What the caches of one `Tiers` share while they run, and the tasks that belong to it.
 
+mod witness;
+
 use crate::{
     error::Error,
     feed::{Audience, Follower, Heartbeat, Note, Proofs, Pruner, Ready},
@@ -71,6 +73,8 @@ pub(crate) struct Protections {
     pub(crate) stale_fill: bool,
     /// Events are linked, and a hole between them is noticed.
     pub(crate) chain: bool,
+    /// Redis is asked whether what a request has shown is still current.
+    pub(crate) guard: bool,
 }
 
 /// What an engine is made of.

@@ -50,7 +50,7 @@
 //! | `local` | the tier in this process |
 //! | `remote` | the tier in Redis, or the same in memory |
 //! | `codec` | values as bytes, and how they are recognised |
-//! | `scope` | what one request has read |
+//! | `scope` | what one request has read, and whether it is still current |
 //! | `cached`, `outcome`, `error`, `observe` | what a read answers, and what is counted |
 //! | `model` | keys, versions, policies, clocks: pure data |
 //!
@@ -107,7 +107,7 @@ pub use self::{
     observe::Counters,
     outcome::Outcome,
     remote::{Advice, InProcess},
-    scope::{RequestScope, ScopeSummary},
+    scope::{Confirmation, RequestScope, ScopeSummary},
     tiers::{CacheBuilder, Drained, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };
 

@@ -1,10 +1,21 @@
 //! What one request has read: the entities, what they held, and how long the shortest-lived of them may still be served.
 //!
 //! A middleware opens a scope around a handler; every read of a value inside it is recorded. Work that the handler
-//! spawns as a task of its own is outside, unless it is [run](RequestScope::run) in the scope too.
+//! spawns as a task of its own is outside, unless it is [carried](RequestScope::carry) along.
 
-use crate::model::{Clock, EntityName, Tag, Visibility, millis, to_duration};
+mod claim;
+mod confirmation;
+mod summary;
+
+pub(crate) use self::claim::{Claim, Testimony, Witness};
+pub use self::{confirmation::Confirmation, summary::ScopeSummary};
+
+use crate::model::{
+    Address, Clock, EntityName, Generation, Place, Tag, Visibility, millis, to_duration,
+};
 use crate::outcome::Outcome;
+use futures_util::future::join_all;
+use smallvec::{SmallVec, smallvec};
 use std::{
     collections::HashMap,
     fmt,
@@ -12,6 +23,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::timeout;
 
 tokio::task_local! {
     static CURRENT: RequestScope;
@@ -35,17 +47,40 @@ pub struct RequestScope(Arc<Mutex<Collected>>);
 
 #[derive(Default)]
 struct Collected {
-    entities: Vec<EntityName>,
-    /// Of each entity, what it held.
-    contents: Vec<Option<u64>>,
+    seen: Vec<Seen>,
     /// Where the entities stand, once there are many.
     known: HashMap<EntityName, usize>,
     outcomes: Vec<(Outcome, u32)>,
-    /// As they came, so that a read looks for none; repeated ones are taken out before they become many.
-    tags: Vec<Tag>,
-    different_tags: usize,
+    tags: Names<Tag>,
+    dependencies: Names<u64>,
     visibility: Visibility,
     shortest: Option<Deadline>,
+    objections: Vec<&'static str>,
+}
+
+/// One entity that was read, perhaps more than once.
+struct Seen {
+    entity: EntityName,
+    /// The hash of what it held.
+    content: Option<u64>,
+    /// More than one if it changed in between, or two `Tiers` have an entity of this name.
+    claims: SmallVec<[Claim; 1]>,
+}
+
+/// Names as they came, so that a read looks for none; repeated ones are taken out before they become many.
+struct Names<T> {
+    all: Vec<T>,
+    different: usize,
+}
+
+// Not derived: that would ask it of the names.
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            different: 0,
+        }
+    }
 }
 
 /// One read, as a scope is told of it.
@@ -55,27 +90,26 @@ pub(crate) struct Read<'a> {
     pub(crate) content_id: Option<u64>,
     pub(crate) outcome: Outcome,
     pub(crate) tags: &'a [Tag],
+    /// What its load has read.
+    pub(crate) dependencies: &'a [u64],
     pub(crate) visibility: Visibility,
     /// The end of its life, in ms of this clock.
     pub(crate) deadline: u64,
     pub(crate) clock: &'a Arc<dyn Clock>,
+    pub(crate) witness: &'a Arc<dyn Witness>,
+    pub(crate) at: Address,
+    /// `None`: nobody can prove it.
+    pub(crate) generation: Option<Generation>,
+    pub(crate) place: Place,
+    /// By which the tag table knows what every entry of its cache carries, and what it carries itself.
+    pub(crate) hashes: [&'a [u64]; 2],
 }
 
 /// The end of a value's life on the clock of its `Tiers`.
+#[derive(Clone)]
 struct Deadline {
     clock: Arc<dyn Clock>,
     at: u64,
-}
-
-/// What a scope has collected, with the remaining life at the moment of asking.
-#[derive(Clone, Debug)]
-pub struct ScopeSummary {
-    entities: Vec<EntityName>,
-    contents: Vec<Option<u64>>,
-    outcomes: Vec<(Outcome, u32)>,
-    tags: Vec<Tag>,
-    visibility: Visibility,
-    remaining: Option<Duration>,
 }
 
 impl RequestScope {
@@ -96,18 +130,85 @@ impl RequestScope {
         CURRENT.scope(self.clone(), future).await
     }
 
+    /// Takes the scope of the calling task along into another one: what `future` reads there counts as read here.
+    ///
+    /// A task that is spawned without it reads outside of every scope. What it contributes to a page is then missing from
+    /// the page's lifetime, its keys and its privacy, and nothing can notice. Futures that are joined or selected in the
+    /// handler's own task need no carrying. Await the task before you answer: what it reads later comes too late.
+    ///
+    /// ```
+    /// # async fn handle(products: tricache::TieredCache<u64, String>) {
+    /// use tricache::RequestScope;
+    ///
+    /// let task = tokio::spawn(RequestScope::carry(async move { products.get(&42).await }));
+    /// # let _ = task.await;
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `future`; what it has read until then stays recorded.
+    pub fn carry<F: Future>(future: F) -> impl Future<Output = F::Output> {
+        // Here and not in the future: by the time that runs, it is in the other task.
+        let scope = Self::current();
+        async move {
+            match scope {
+                Some(scope) => scope.run(future).await,
+                None => future.await,
+            }
+        }
+    }
+
+    /// What is made of what was read here must not be shared, whatever its route says: it shows something that no cache
+    /// knows of, such as a feature flag or the time of day.
+    ///
+    /// The reason is for people who ask why a page is not shared.
+    pub fn object(&self, reason: &'static str) {
+        self.lock().object(reason);
+    }
+
+    /// Takes over all that another scope has collected so far, as if it had been read here.
+    ///
+    /// For work that has a scope of its own for a reason, within one that is to know of it too. The order does not matter,
+    /// and what both have collected counts once, but for the number of reads.
+    pub fn absorb(&self, other: &Self) {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return;
+        }
+        // One lock at a time: two scopes may absorb each other.
+        let taken = other.lock().copy();
+        self.lock().absorb(taken);
+    }
+
     /// What was read so far. The remaining life is measured now, so ask as late as you can.
     #[must_use]
     pub fn summary(&self) -> ScopeSummary {
-        let collected = self.lock();
-        let remaining = collected.shortest.as_ref().map(Deadline::remaining);
-        ScopeSummary {
-            entities: collected.entities.clone(),
-            contents: collected.contents.clone(),
-            outcomes: collected.outcomes.clone(),
-            tags: each_once(collected.tags.clone()),
-            visibility: collected.visibility,
-            remaining,
+        ScopeSummary::of(&self.lock())
+    }
+
+    /// Asks the remote tier whether all that was read so far is still what it was: versions and tags, of a thousand
+    /// entities in two questions that travel together.
+    ///
+    /// To be asked just before something leaves that no later invalidation can catch up with. An invalidation that was
+    /// acknowledged before this call is always noticed, whether this node was told of it or not. It never takes longer
+    /// than `within`; what is not answered by then is [`Unknown`](Confirmation::Unknown).
+    ///
+    /// # Cancel safety
+    /// Dropping this future has no effect.
+    pub async fn confirm(&self, within: Duration) -> Confirmation {
+        let claims = self.lock().claims();
+        if claims.is_empty() {
+            return Confirmation::UNTOUCHED;
+        }
+        let asked = join_all(
+            claims
+                .iter()
+                .map(|claims| claims[0].witness.confirm(claims)),
+        );
+        match timeout(within, asked).await {
+            Ok(answers) => answers
+                .into_iter()
+                .fold(Confirmation::UNTOUCHED, Confirmation::and),
+            Err(_) => Confirmation::Unknown,
         }
     }
 
@@ -115,22 +216,7 @@ impl RequestScope {
     /// that would cost a hit another cache line.
     pub(crate) fn record<'a>(read: impl FnOnce() -> Read<'a>) {
         // No scope is the common case outside of requests, and no error.
-        let _ = CURRENT.try_with(|scope| scope.add(read()));
-    }
-
-    fn add(&self, read: Read<'_>) {
-        let mut collected = self.lock();
-        collected.note_content(read.entity, read.content_id);
-        collected.count(read.outcome);
-        collected.note_tags(read.tags);
-        collected.visibility = collected.visibility.max(read.visibility);
-        let shortest = collected.shortest.as_ref();
-        if shortest.is_none_or(|shortest| shortest.outlives(read.clock, read.deadline)) {
-            collected.shortest = Some(Deadline {
-                clock: Arc::clone(read.clock),
-                at: read.deadline,
-            });
-        }
+        let _ = CURRENT.try_with(|scope| scope.lock().add(read()));
     }
 
     fn lock(&self) -> MutexGuard<'_, Collected> {
@@ -140,57 +226,159 @@ impl RequestScope {
 }
 
 impl Collected {
+    fn add(&mut self, read: Read<'_>) {
+        self.count(read.outcome, 1);
+        self.tags.note(read.tags);
+        self.dependencies.note(read.dependencies);
+        self.visibility = self.visibility.max(read.visibility);
+        self.shorten(read.clock, read.deadline);
+        let claim = Claim {
+            witness: Arc::clone(read.witness),
+            at: read.at,
+            generation: read.generation,
+            place: read.place,
+            hashes: read.hashes.into_iter().flatten().copied().collect(),
+        };
+        self.note(read.entity, read.content_id, claim);
+    }
+
     /// What was read twice and was not the same has no content that a page could be known by.
-    fn note_content(&mut self, entity: EntityName, content_id: Option<u64>) {
+    fn note(&mut self, entity: EntityName, content: Option<u64>, claim: Claim) {
         let Some(at) = self.position(&entity) else {
-            if self.entities.is_empty() {
-                self.entities.reserve(FEW);
-                self.contents.reserve(FEW);
+            if self.seen.is_empty() {
+                self.seen.reserve(FEW);
             }
-            self.entities.push(entity);
-            self.contents.push(content_id);
+            let claims = smallvec![claim];
+            self.seen.push(Seen {
+                entity,
+                content,
+                claims,
+            });
             return;
         };
-        if self.contents[at] != content_id {
-            self.contents[at] = None;
+        let seen = &mut self.seen[at];
+        if seen.content != content {
+            seen.content = None;
+        }
+        if !seen.claims.iter_mut().any(|known| known.covers(&claim)) {
+            seen.claims.push(claim);
         }
     }
 
     /// Most pages read few entities: a look at each costs less than hashing one.
     fn position(&mut self, entity: &EntityName) -> Option<usize> {
-        if self.entities.len() < FEW {
-            return self.entities.iter().position(|known| known == entity);
+        if self.seen.len() < FEW {
+            return self.seen.iter().position(|seen| seen.entity == *entity);
         }
-        for at in self.known.len()..self.entities.len() {
-            self.known.insert(self.entities[at].clone(), at);
+        for at in self.known.len()..self.seen.len() {
+            self.known.insert(self.seen[at].entity.clone(), at);
         }
         self.known.get(entity).copied()
     }
 
-    fn note_tags(&mut self, tags: &[Tag]) {
-        self.tags.extend_from_slice(tags);
-        if self.tags.len() > MANY + 2 * self.different_tags {
-            self.tags = each_once(std::mem::take(&mut self.tags));
-            self.different_tags = self.tags.len();
-        }
-    }
-
-    fn count(&mut self, outcome: Outcome) {
+    fn count(&mut self, outcome: Outcome, reads: u32) {
         let known = self
             .outcomes
             .iter_mut()
             .find(|(known, _)| *known == outcome);
         match known {
-            Some((_, reads)) => *reads += 1,
-            None => self.outcomes.push((outcome, 1)),
+            Some((_, count)) => *count += reads,
+            None => self.outcomes.push((outcome, reads)),
+        }
+    }
+
+    fn shorten(&mut self, clock: &Arc<dyn Clock>, at: u64) {
+        let shortest = self.shortest.as_ref();
+        if shortest.is_none_or(|shortest| shortest.outlives(clock, at)) {
+            let clock = Arc::clone(clock);
+            self.shortest = Some(Deadline { clock, at });
+        }
+    }
+
+    fn object(&mut self, reason: &'static str) {
+        if let Err(at) = self.objections.binary_search(&reason) {
+            self.objections.insert(at, reason);
+        }
+    }
+
+    fn absorb(&mut self, other: Self) {
+        for seen in other.seen {
+            for claim in seen.claims {
+                self.note(seen.entity.clone(), seen.content, claim);
+            }
+        }
+        for (outcome, reads) in other.outcomes {
+            self.count(outcome, reads);
+        }
+        self.tags.note(&other.tags.all);
+        self.dependencies.note(&other.dependencies.all);
+        self.visibility = self.visibility.max(other.visibility);
+        if let Some(deadline) = other.shortest {
+            self.shorten(&deadline.clock, deadline.at);
+        }
+        other
+            .objections
+            .into_iter()
+            .for_each(|reason| self.object(reason));
+    }
+
+    /// All but the places, which whoever needs them finds again.
+    fn copy(&self) -> Self {
+        let seen = self.seen.iter().map(|seen| Seen {
+            entity: seen.entity.clone(),
+            content: seen.content,
+            claims: seen.claims.clone(),
+        });
+        Self {
+            seen: seen.collect(),
+            known: HashMap::new(),
+            outcomes: self.outcomes.clone(),
+            tags: self.tags.copy(),
+            dependencies: self.dependencies.copy(),
+            visibility: self.visibility,
+            shortest: self.shortest.clone(),
+            objections: self.objections.clone(),
+        }
+    }
+
+    /// The claims of each witness; none of these lists is empty.
+    fn claims(&self) -> Vec<Vec<Claim>> {
+        let mut lists: Vec<Vec<Claim>> = Vec::new();
+        for claim in self.seen.iter().flat_map(|seen| &seen.claims) {
+            let list = lists.iter_mut().find(|list| list[0].is_of(&claim.witness));
+            match list {
+                Some(list) => list.push(claim.clone()),
+                None => lists.push(vec![claim.clone()]),
+            }
+        }
+        lists
+    }
+}
+
+impl<T: Clone + Ord> Names<T> {
+    fn note(&mut self, names: &[T]) {
+        self.all.extend_from_slice(names);
+        if self.all.len() > MANY + 2 * self.different {
+            self.all = each_once(std::mem::take(&mut self.all));
+            self.different = self.all.len();
+        }
+    }
+
+    fn copy(&self) -> Self {
+        let all = self.all.clone();
+        Self {
+            all,
+            different: self.different,
         }
     }
 }
 
 impl fmt::Debug for RequestScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let collected = self.lock();
+        let entities: Vec<_> = collected.seen.iter().map(|seen| &seen.entity).collect();
         f.debug_struct("RequestScope")
-            .field("entities", &self.lock().entities)
+            .field("entities", &entities)
             .finish_non_exhaustive()
     }
 }
@@ -209,215 +397,18 @@ impl Deadline {
     }
 }
 
-impl ScopeSummary {
-    /// The entities that were read, in the order of their first read.
-    #[must_use]
-    pub fn entities(&self) -> &[EntityName] {
-        &self.entities
-    }
-
-    /// What each of [`entities`](Self::entities) held, in the same order, as [`Cached::content_id`](crate::Cached::content_id).
-    ///
-    /// What does not exist has an id of its own. `None` if the value was not encoded, or was read twice and had changed
-    /// in between.
-    #[must_use]
-    pub fn content_ids(&self) -> &[Option<u64>] {
-        &self.contents
-    }
-
-    /// How many reads were answered in which way, in the order of their first; what was read twice counts twice.
-    #[must_use]
-    pub fn outcomes(&self) -> &[(Outcome, u32)] {
-        &self.outcomes
-    }
-
-    /// The tags of what was read, each once, in their order.
-    #[must_use]
-    pub fn tags(&self) -> &[Tag] {
-        &self.tags
-    }
-
-    /// Who may see what was read: the strictest of all.
-    #[must_use]
-    pub fn visibility(&self) -> Visibility {
-        self.visibility
-    }
-
-    /// The least remaining life of what was read; `None` if nothing was.
-    #[must_use]
-    pub fn remaining(&self) -> Option<Duration> {
-        self.remaining
-    }
-
-    /// Whether nothing was read.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entities.is_empty()
-    }
-}
-
 /// In their order.
-fn each_once(mut tags: Vec<Tag>) -> Vec<Tag> {
-    tags.sort_unstable();
-    tags.dedup();
-    tags
+fn each_once<T: Ord>(mut names: Vec<T>) -> Vec<T> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Entities up to which a list is looked through.
 const FEW: usize = 16;
 
-/// Tags up to which repeated ones are no burden.
+/// Names up to which repeated ones are no burden.
 const MANY: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::ManualClock;
-
-    fn read(key: &str, clock: &ManualClock, remaining: u64) {
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        read_of(key, &shared, remaining);
-    }
-
-    fn read_of(key: &str, shared: &Arc<dyn Clock>, remaining: u64) {
-        let tags = [Tag::new("lamps"), Tag::new(key)];
-        RequestScope::record(|| Read {
-            entity: EntityName::new("product", key),
-            content_id: Some(remaining),
-            outcome: Outcome::LocalHit,
-            tags: &tags,
-            visibility: Visibility::Public,
-            deadline: millis(shared.now()) + remaining,
-            clock: shared,
-        });
-    }
-
-    #[tokio::test]
-    async fn a_scope_collects_names_once_and_the_shortest_life() {
-        let (scope, clock) = (RequestScope::new(), ManualClock::new());
-        scope
-            .run(async {
-                read("1", &clock, 9000);
-                read("2", &clock, 5000);
-                read("1", &clock, 7000);
-            })
-            .await;
-
-        let summary = scope.summary();
-        assert_eq!(
-            summary
-                .entities()
-                .iter()
-                .map(EntityName::as_str)
-                .collect::<Vec<_>>(),
-            ["product/1", "product/2"]
-        );
-        assert_eq!(summary.remaining(), Some(Duration::from_secs(5)));
-        assert_eq!(
-            summary.tags().iter().map(Tag::as_str).collect::<Vec<_>>(),
-            ["1", "2", "lamps"]
-        );
-    }
-
-    #[tokio::test]
-    async fn many_entities_are_named_once_too() {
-        let (scope, clock) = (RequestScope::new(), ManualClock::new());
-        let keys: Vec<_> = (0..3 * FEW).map(|key| key.to_string()).collect();
-        scope
-            .run(async {
-                for key in keys.iter().chain(&keys) {
-                    read(key, &clock, 9000);
-                }
-            })
-            .await;
-
-        let summary = scope.summary();
-        let named: Vec<_> = summary.entities().iter().map(EntityName::as_str).collect();
-        let wanted: Vec<_> = keys.iter().map(|key| format!("product/{key}")).collect();
-        assert_eq!(named, wanted);
-    }
-
-    #[tokio::test]
-    async fn tags_that_come_again_and_again_are_kept_once() {
-        let (scope, clock) = (RequestScope::new(), ManualClock::new());
-        scope
-            .run(async {
-                for key in 0..10 * MANY {
-                    read(&(key % 3).to_string(), &clock, 9000);
-                }
-            })
-            .await;
-
-        let tags = scope.summary().tags().to_vec();
-        assert_eq!(tags, ["0", "1", "2", "lamps"].map(Tag::new));
-        assert!(scope.lock().tags.len() <= MANY + 2 * tags.len());
-    }
-
-    #[tokio::test]
-    async fn each_entity_has_the_content_that_was_read_unless_it_changed_in_between() {
-        let clock = ManualClock::new();
-        let keys: Vec<_> = (0..2 * FEW).map(|key| key.to_string()).collect();
-        for (few, changed) in [(3, 1), (2 * FEW, FEW + 1)] {
-            let scope = RequestScope::new();
-            scope
-                .run(async {
-                    for key in keys[..few].iter().chain(&keys[..few]) {
-                        read(key, &clock, 9000);
-                    }
-                    read(&keys[changed], &clock, 5000);
-                })
-                .await;
-
-            let summary = scope.summary();
-            let mut wanted = vec![Some(9000); few];
-            wanted[changed] = None;
-            assert_eq!(summary.content_ids(), wanted);
-            let reads = u32::try_from(2 * few + 1).unwrap();
-            assert_eq!(summary.outcomes(), [(Outcome::LocalHit, reads)]);
-        }
-    }
-
-    #[tokio::test]
-    async fn the_shortest_life_is_found_on_one_clock_and_on_several() {
-        let early: Arc<dyn Clock> = Arc::new(ManualClock::new());
-        let clock = ManualClock::new();
-        clock.advance(Duration::from_secs(100));
-        let late: Arc<dyn Clock> = Arc::new(clock);
-        for reads in [
-            [(&early, 9000), (&early, 5000), (&early, 7000)],
-            // Its end is later, on a clock that is later still.
-            [(&early, 9000), (&late, 5000), (&early, 7000)],
-            [(&late, 9000), (&early, 7000), (&late, 5000)],
-        ] {
-            let scope = RequestScope::new();
-            scope
-                .run(async {
-                    for (clock, remaining) in reads {
-                        read_of("1", clock, remaining);
-                    }
-                })
-                .await;
-
-            assert_eq!(scope.summary().remaining(), Some(Duration::from_secs(5)));
-        }
-    }
-
-    #[tokio::test]
-    async fn the_remaining_life_is_that_at_the_time_of_asking() {
-        let (scope, clock) = (RequestScope::new(), ManualClock::new());
-        scope.run(async { read("1", &clock, 5000) }).await;
-
-        clock.advance(Duration::from_secs(3));
-        assert_eq!(scope.summary().remaining(), Some(Duration::from_secs(2)));
-        clock.advance(Duration::from_secs(3));
-        assert_eq!(scope.summary().remaining(), Some(Duration::ZERO));
-    }
-
-    #[tokio::test]
-    async fn outside_of_a_scope_nothing_is_recorded() {
-        read("1", &ManualClock::new(), 1);
-
-        assert!(RequestScope::current().is_none());
-        assert!(RequestScope::new().summary().is_empty());
-    }
-}
+mod tests;

@@ -2,7 +2,11 @@
 //!
 //! `cargo bench -p tricache-middleware --bench edge`. A page that reads 10 resident entities, without tags and with two
 //! each, 20 in all, and answers nothing else; the routers alternate in one run. Without the layer there is no scope, so what
-//! reads record in one counts as the layer's. The last row is all that a layer can do, for two edges at once.
+//! reads record in one counts as the layer's. The row `everything` is all that a layer can do, for two edges at once.
+//!
+//! The pages are such as an edge may keep, so each of these requests ends with the question whether they are current. Two
+//! tables: the first is of the layer without that question, the second of the question alone, by layers that ask and do not,
+//! in process and around a Redis of its own. An edge that has the page pays neither.
 
 use std::{
     hint::black_box,
@@ -12,8 +16,9 @@ use std::{
 use axum::{Router, body::Body, extract::State, routing::get};
 use http::Request;
 use tower::Service;
-use tricache::{Loaded, Outcome, Policy, TieredCache, Tiers};
+use tricache::{Loaded, Outcome, Policy, Protection, TieredCache, Tiers, TiersBuilder};
 use tricache_middleware::{EdgeLayer, Profile, Public};
+use tricache_test_support::RedisServer;
 
 const ENTITIES: u64 = 10;
 const TAGS_OF_EACH: u64 = 2;
@@ -30,6 +35,13 @@ fn main() {
         for (name, layer) in layers() {
             compare(name, &layer, 0).await;
             compare(name, &layer, TAGS_OF_EACH).await;
+        }
+        println!("{:12}  tags  not asked µs  asked µs  question µs", "guard");
+        let redis = RedisServer::start();
+        for tags in [0, TAGS_OF_EACH] {
+            question("in process", tags, REQUESTS, |tiers| tiers).await;
+            let around = |tiers: TiersBuilder| tiers.redis(&redis.url());
+            question("redis", tags, REQUESTS / 25, around).await;
         }
     });
 }
@@ -54,13 +66,13 @@ fn layers() -> [(&'static str, EdgeLayer); 5] {
 
 /// The page of entities that have `tags` tags each, through both routers.
 async fn compare(name: &str, layer: &EdgeLayer, tags: u64) {
-    let (tiers, products) = filled(tags).await;
+    let (tiers, products) = filled(unasked(), tags).await;
     let mut bare = router().with_state(products.clone());
     let mut layered = router().layer(layer.clone()).with_state(products);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        without.push(timed(&mut bare).await);
-        with.push(timed(&mut layered).await);
+        without.push(timed(&mut bare, REQUESTS).await);
+        with.push(timed(&mut layered, REQUESTS).await);
     }
     assert!(layer.report().shared() > 0, "what is measured is not done");
     let (without, with) = (median(&mut without), median(&mut with));
@@ -73,8 +85,42 @@ async fn compare(name: &str, layer: &EdgeLayer, tags: u64) {
     tiers.shutdown(Duration::from_secs(1)).await;
 }
 
-async fn filled(tags: u64) -> (Tiers, TieredCache<u64, String>) {
-    let tiers = Tiers::builder("bench").build().await.unwrap();
+/// The same page behind a layer that asks whether it is current, and behind one that does not.
+async fn question(
+    name: &str,
+    tags: u64,
+    requests: u32,
+    around: impl Fn(TiersBuilder) -> TiersBuilder,
+) {
+    let layer = EdgeLayer::new(Profile::varnish());
+    let (quick, trusted) = filled(around(unasked()), tags).await;
+    let (slow, asked) = filled(around(Tiers::builder("asked")), tags).await;
+    let mut trusting = router().layer(layer.clone()).with_state(trusted);
+    let mut asking = router().layer(layer.clone()).with_state(asked);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        without.push(timed(&mut trusting, requests).await);
+        with.push(timed(&mut asking, requests).await);
+    }
+    let report = layer.report();
+    assert_eq!(report.not_shared(), 0, "what is measured is not done");
+    let (without, with) = (median(&mut without), median(&mut with));
+    println!(
+        "{name:12}  {:4}  {without:12.2}  {with:8.2}  {:11.2}",
+        tags * ENTITIES,
+        with - without
+    );
+    quick.shutdown(Duration::from_secs(1)).await;
+    slow.shutdown(Duration::from_secs(1)).await;
+}
+
+/// Nobody is asked whether a page is current.
+fn unasked() -> TiersBuilder {
+    Tiers::builder("bench").without(Protection::Guard)
+}
+
+async fn filled(builder: TiersBuilder, tags: u64) -> (Tiers, TieredCache<u64, String>) {
+    let tiers = builder.build().await.unwrap();
     let policy = Policy::ttl(Duration::from_secs(3600)).local_ttl(Duration::from_secs(3600));
     let products = tiers.cache::<u64, String>("product", policy).unwrap();
     for id in 0..ENTITIES {
@@ -110,12 +156,12 @@ async fn page(State(products): State<TieredCache<u64, String>>) {
 }
 
 /// Microseconds per request.
-async fn timed(router: &mut Router) -> f64 {
+async fn timed(router: &mut Router, requests: u32) -> f64 {
     let began = Instant::now();
-    for _ in 0..REQUESTS {
+    for _ in 0..requests {
         black_box(router.call(request()).await.unwrap());
     }
-    began.elapsed().as_secs_f64() * 1e6 / f64::from(REQUESTS)
+    began.elapsed().as_secs_f64() * 1e6 / f64::from(requests)
 }
 
 fn request() -> Request<Body> {

@@ -73,6 +73,9 @@ pub(crate) enum Reason {
     NoLife,
     OverBudget,
     IgnoresVary,
+    Objection,
+    Moved,
+    Unconfirmed,
 }
 
 impl Reason {
@@ -95,6 +98,9 @@ impl Reason {
             Self::NoLife => "no-life",
             Self::OverBudget => "over-budget",
             Self::IgnoresVary => "ignores-vary",
+            Self::Objection => "objection",
+            Self::Moved => "moved",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 }
@@ -113,6 +119,9 @@ pub(crate) fn decide(request: RequestFacts, response: &ResponseFacts, read: &Rea
     // Not `== User`: whatever visibility is added later is stricter than `Public`.
     if read.visibility != Visibility::Public {
         return Decision::Deny(Reason::UserData);
+    }
+    if read.objected {
+        return Decision::Deny(Reason::Objection);
     }
     if !request.is_read {
         return own_policy_or(response, Decision::KeepOwn, Reason::Method);

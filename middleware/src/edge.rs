@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
 use http_body::Body;
-use tricache::ScopeSummary;
+use tricache::{Confirmation, ScopeSummary};
 
 use crate::{
     cache_status::{self, Detail},
@@ -13,9 +13,10 @@ use crate::{
     entity_tag::{entity_tag, matches},
     explain::{Explains, explain},
     facts::{Explained, Read, RequestFacts, ResponseFacts},
+    guard::Guard,
     last_look::Shared,
     not_modified::not_modified,
-    observe::{Counts, EdgeReport, decided},
+    observe::{Counts, EdgeReport, clamped, decided},
     profile::Profile,
     secret::Secret,
     varies_on::append_vary,
@@ -33,6 +34,7 @@ pub(crate) struct Edge {
     pub(crate) groups: bool,
     pub(crate) status: bool,
     pub(crate) explains: Explains,
+    pub(crate) guard: Guard,
     /// The header by which an edge proves itself.
     pub(crate) through: Option<(HeaderName, Secret)>,
 }
@@ -60,6 +62,7 @@ impl Edge {
             groups: false,
             status: false,
             explains: Explains::default(),
+            guard: Guard::default(),
             through: None,
         }
     }
@@ -87,16 +90,33 @@ impl Edge {
         }
     }
 
-    /// Writes on a response what follows from it, its request and what was read in between.
+    /// Whether the remote tier must be asked before this response leaves: an edge may keep it, if it is current.
+    pub(crate) fn must_confirm<B>(
+        &self,
+        asked: &Asked,
+        summary: &ScopeSummary,
+        response: &Response<B>,
+    ) -> bool {
+        // First what is true of many responses and costs no look at their headers.
+        let lives = summary.remaining().is_some_and(|life| life.as_secs() > 0);
+        lives && asked.facts.may_be_shared() && {
+            let facts = ResponseFacts::of(response, &self.edges);
+            Guard::asks_about(decide(asked.facts, &facts, &Read::without_names(summary)))
+        }
+    }
+
+    /// Writes on a response what follows from it, its request, what was read in between, and what the remote tier has said of
+    /// that, if it was asked.
     pub(crate) fn answer<B: Body + Default>(
         &self,
         asked: &Asked,
         summary: &ScopeSummary,
+        confirmed: Option<Confirmation>,
         response: &mut Response<B>,
     ) {
         let read = Read::of(summary);
         let own = own_keys(response.headers(), &self.edges);
-        let written = self.write_headers(asked.facts, &read, own.as_deref(), response);
+        let written = self.write_headers(asked.facts, &read, confirmed, own.as_deref(), response);
         if let Some(headers) = &asked.headers {
             self.write_validator(headers, &written, own.as_deref(), summary, response);
         }
@@ -117,6 +137,7 @@ impl Edge {
         &self,
         request: RequestFacts,
         read: &Read<'_>,
+        confirmed: Option<Confirmation>,
         own: Option<&[String]>,
         response: &mut Response<B>,
     ) -> Written {
@@ -125,6 +146,13 @@ impl Edge {
         let mut decision = decide(request, &facts, read);
         if own.is_none() && matches!(decision, Decision::Share(_)) {
             decision = Decision::Deny(Reason::Unsure);
+        }
+        if let Some(answer) = confirmed {
+            let judged = self.guard.judge(decision, answer);
+            if judged != decision && matches!(judged, Decision::Share(_)) {
+                clamped(&self.counts, &self.edges);
+            }
+            decision = judged;
         }
         let page = Page {
             read,

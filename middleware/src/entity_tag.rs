@@ -21,6 +21,7 @@ pub(crate) fn entity_tag(
     text.extend_from_slice(&contents(summary)?.to_be_bytes());
     push_all(&mut text, summary.tags().iter().map(Tag::as_str));
     push_all(&mut text, own.iter().map(String::as_str));
+    push_numbers(&mut text, summary.dependencies());
     push_variant(&mut text, asked, response);
     let tag = format!("W/\"{:032x}\"", XxHash3_128::oneshot(&text));
     Some(HeaderValue::try_from(tag).expect("made of digits"))
@@ -68,6 +69,14 @@ fn push_variant(text: &mut Vec<u8>, asked: &HeaderMap, response: &HeaderMap) {
 fn push_all<'a>(text: &mut Vec<u8>, parts: impl ExactSizeIterator<Item = &'a str>) {
     text.extend_from_slice(&parts.len().to_be_bytes());
     parts.for_each(|part| push(text, part.as_bytes()));
+}
+
+/// What is shown of others becomes keys, too.
+fn push_numbers(text: &mut Vec<u8>, numbers: &[u64]) {
+    text.extend_from_slice(&numbers.len().to_be_bytes());
+    for number in numbers {
+        text.extend_from_slice(&number.to_be_bytes());
+    }
 }
 
 /// With its length, so that no two lists of parts read alike.

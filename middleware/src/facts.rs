@@ -40,6 +40,11 @@ impl RequestFacts {
             explained: Explained::No,
         }
     }
+
+    /// Whether an edge may be told to keep a response, whatever that is.
+    pub(crate) fn may_be_shared(&self) -> bool {
+        self.is_read && !self.authorized && self.through_edge
+    }
 }
 
 /// What the rules ask about a response.
@@ -109,6 +114,10 @@ pub(crate) struct Read<'a> {
     pub(crate) entities: Vec<&'a str>,
     /// Spelled, each once.
     pub(crate) tags: Vec<&'a str>,
+    /// Numbers of what the entities show of others, each once.
+    pub(crate) shown: &'a [u64],
+    /// Something within has objected to sharing.
+    pub(crate) objected: bool,
     /// Who may see it: the strictest of all.
     pub(crate) visibility: Visibility,
     /// The least remaining life; `None` if nothing was read.
@@ -120,6 +129,17 @@ impl<'a> Read<'a> {
         Self {
             entities: summary.entities().iter().map(EntityName::as_str).collect(),
             tags: summary.tags().iter().map(Tag::as_str).collect(),
+            ..Self::without_names(summary)
+        }
+    }
+
+    /// All that a decision asks for; the names are for the keys.
+    pub(crate) fn without_names(summary: &'a ScopeSummary) -> Self {
+        Self {
+            entities: Vec::new(),
+            tags: Vec::new(),
+            shown: summary.dependencies(),
+            objected: !summary.objections().is_empty(),
             visibility: summary.visibility(),
             remaining: summary.remaining(),
         }

@@ -4,7 +4,8 @@
 //! What is too long or too much for the edge is written in fewer bytes, in this order:
 //! 1. each key as it is;
 //! 2. *shortened*: long keys as their short form;
-//! 3. *coarsened*: in the caches that save the most, one key for the whole cache instead of one for each entity;
+//! 3. *coarsened*: in the caches that save the most, one key for the whole cache instead of one for each entity; and if
+//!    that is not enough, one of 32 keys for whatever entities show of others;
 //! 4. not at all: [`OverBudget`], and the page is not shared.
 //!
 //! Whatever the form, [`purge_keys`](crate::purge_keys) of each entity and
@@ -12,15 +13,28 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use tricache::Tag;
 
 use crate::{
     profile::KeyField,
-    surrogate_key::{SHORT_FORM, cache_key, cache_of, short_form},
+    surrogate_key::{SHORT_FORM, cache_key, cache_of, short_form, shown_group, shown_key},
 };
+
+/// What a page is to be found by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    /// The handler's own keys. They stay as they are: only their handler knows how they are purged.
+    pub(crate) own: &'a [&'a str],
+    /// As in `product/42`, each once.
+    pub(crate) entities: &'a [&'a str],
+    /// Spelled, each once.
+    pub(crate) tags: &'a [&'a str],
+    /// Numbers of what the entities show of others, each once.
+    pub(crate) shown: &'a [u64],
+}
 
 /// The value of a key header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,34 +55,27 @@ pub(crate) enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OverBudget;
 
-/// The handler's `own` keys, then one for each of `entities` (as in `product/42`), then `tags`, spelled; each once.
-///
-/// The own keys stay as they are: only their handler knows how they are purged.
+/// One key for each name: the handler's own, then entities, tags, and what entities show; each once.
 ///
 /// # Errors
 /// The keys are more than `field` takes in every form, or it does not take one of the own keys.
-pub(crate) fn key_line(
-    own: &[&str],
-    entities: &[&str],
-    tags: &[&str],
-    field: &KeyField,
-) -> Result<KeyLine, OverBudget> {
-    if own.iter().any(|key| !field.takes(key)) {
+pub(crate) fn key_line(names: &Names<'_>, field: &KeyField) -> Result<KeyLine, OverBudget> {
+    if names.own.iter().any(|key| !field.takes(key)) {
         return Err(OverBudget);
     }
-    if let Some(text) = whole(own, entities, tags, field) {
+    if let Some(text) = whole(names, field) {
         return Ok(KeyLine::new(text, Form::Whole));
     }
     // Asked first, so that a page with ten thousand tags costs no hashing on each request.
+    let tags = names.tags;
     if tags.len() > field.keys() || shortest(tags) > field.bytes().saturating_add(SEPARATOR) {
         return Err(OverBudget);
     }
-    let mut keys = Keys::shortened(own, entities, tags);
-    if let Some(text) = keys.line(field) {
+    let shortened = Keys::shortened(names);
+    if let Some(text) = shortened.line(field) {
         return Ok(KeyLine::new(text, Form::Shortened));
     }
-    keys.coarsen(field);
-    let text = keys.line(field).ok_or(OverBudget)?;
+    let text = shortened.coarsened(field).ok_or(OverBudget)?;
     Ok(KeyLine::new(text, Form::Coarsened))
 }
 
@@ -79,13 +86,13 @@ impl KeyLine {
 }
 
 /// Every key as it is; `None` if they do not fit.
-fn whole(own: &[&str], entities: &[&str], tags: &[&str], field: &KeyField) -> Option<String> {
-    let mut line = Line::new(field);
+fn whole(names: &Names<'_>, field: &KeyField) -> Option<String> {
+    let (own, mut line) = (names.own, Line::new(field));
     for key in own {
         line.push_new(key)?;
     }
     // Entities differ from each other, and so do tags: what need not be looked for is not.
-    for entity in entities {
+    for entity in names.entities {
         let key = Tag::new(entity);
         if own.is_empty() {
             line.push(key.as_str())?;
@@ -93,11 +100,19 @@ fn whole(own: &[&str], entities: &[&str], tags: &[&str], field: &KeyField) -> Op
             line.push_new(key.as_str())?;
         }
     }
-    for tag in tags {
+    for tag in names.tags {
         if own.is_empty() && !may_name_an_entity(tag) {
             line.push(tag)?;
         } else {
             line.push_new(tag)?;
+        }
+    }
+    for number in names.shown {
+        let key = shown_key(*number);
+        if own.is_empty() {
+            line.push(&key)?;
+        } else {
+            line.push_new(&key)?;
         }
     }
     Some(line.text)
@@ -146,13 +161,17 @@ impl<'a> Line<'a> {
 }
 
 /// The keys of a page in their short forms.
+#[derive(Clone)]
 struct Keys<'a> {
     own: HashSet<&'a str>,
     in_order: Vec<&'a str>,
     entities: Vec<EntityKey<'a>>,
     tags: Vec<Cow<'a, str>>,
+    numbers: &'a [u64],
+    shown: Vec<String>,
 }
 
+#[derive(Clone)]
 struct EntityKey<'a> {
     cache: &'a str,
     key: String,
@@ -160,15 +179,20 @@ struct EntityKey<'a> {
 
 impl<'a> Keys<'a> {
     /// What the handler's own keys name already, in any form, is left out.
-    fn shortened(own: &[&'a str], entities: &[&'a str], tags: &[&'a str]) -> Self {
+    fn shortened(names: &Names<'a>) -> Self {
         let mut keys = Self {
-            own: own.iter().copied().collect(),
-            in_order: own.to_vec(),
-            entities: Vec::with_capacity(entities.len()),
-            tags: Vec::with_capacity(tags.len()),
+            own: names.own.iter().copied().collect(),
+            in_order: names.own.to_vec(),
+            entities: Vec::with_capacity(names.entities.len()),
+            tags: Vec::with_capacity(names.tags.len()),
+            numbers: names.shown,
+            shown: names.shown.iter().copied().map(shown_key).collect(),
         };
-        entities.iter().for_each(|entity| keys.add_entity(entity));
-        tags.iter().for_each(|tag| keys.add_tag(tag));
+        names
+            .entities
+            .iter()
+            .for_each(|entity| keys.add_entity(entity));
+        names.tags.iter().for_each(|tag| keys.add_tag(tag));
         keys
     }
 
@@ -187,6 +211,26 @@ impl<'a> Keys<'a> {
         if !self.own.contains(tag) && !self.own.contains(&*key) {
             self.tags.push(key);
         }
+    }
+
+    /// What is left after as little as will do was made coarser; `None` if nothing will do.
+    fn coarsened(self, field: &KeyField) -> Option<String> {
+        let mut keys = self.clone();
+        keys.coarsen(field);
+        if let Some(text) = keys.line(field) {
+            return Some(text);
+        }
+        // A group takes more pages with each purge than a cache does, so it comes last.
+        let mut keys = self;
+        keys.group_shown();
+        keys.coarsen(field);
+        keys.line(field)
+    }
+
+    /// Replaces what entities show by the few groups that it falls into.
+    fn group_shown(&mut self) {
+        let groups: BTreeSet<String> = self.numbers.iter().copied().map(shown_group).collect();
+        self.shown = groups.into_iter().collect();
     }
 
     /// Replaces the entities of as few caches as will do by one key each.
@@ -247,7 +291,9 @@ impl<'a> Keys<'a> {
     fn each(&self) -> impl Iterator<Item = &str> {
         let entities = self.entities.iter().map(|entity| entity.key.as_str());
         let tags = self.tags.iter().map(Cow::as_ref);
-        self.in_order.iter().copied().chain(entities).chain(tags)
+        let shown = self.shown.iter().map(String::as_str);
+        let named = self.in_order.iter().copied().chain(entities);
+        named.chain(tags).chain(shown)
     }
 }
 

@@ -1,20 +1,23 @@
 //! The layer: a scope around the request, headers on the response.
 //!
-//! The headers are written when the response head is ready. What a streaming body reads after that is not in them,
+//! The headers are written when the response head is ready, and for a page that an edge may keep, once the remote tier has
+//! said that nothing of it has moved. What a streaming body reads after that is not in them,
 //! and neither is what a spawned task reads outside of the scope.
 
 use std::{
+    fmt,
     future::Future,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use http::{HeaderName, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
-use tricache::RequestScope;
+use tricache::{Confirmation, RequestScope, ScopeSummary};
 
 use crate::{
     edge::{Asked, Edge},
@@ -36,8 +39,14 @@ use crate::{
 ///
 /// # Streaming and spawned tasks
 /// Headers are written when the response head is ready: entities that a streaming body reads later are not named in
-/// them. A task that the handler spawns reads outside of the request's scope; run it in
-/// [`RequestScope::current`] to have its reads counted.
+/// them. A task that the handler spawns reads outside of the request's scope, unless it
+/// [carries](RequestScope::carry) the scope along.
+///
+/// # The last question
+/// A purge reaches what an edge holds, not what is still on its way there. So just before the headers of a page leave that
+/// an edge may keep, the remote tier is asked whether anything that it shows was invalidated meanwhile: one round trip, for
+/// what an edge has missed and for nothing else. If so, or if nobody can tell, the page goes to its client and says
+/// `private, no-store`. See [`guard_within`](Self::guard_within).
 ///
 /// # Examples
 /// ```
@@ -148,6 +157,38 @@ impl EdgeLayer {
         self
     }
 
+    /// How long the question may take whether a page is still current. What is not answered by then is not shared.
+    ///
+    /// Only pages that an edge may keep wait for it: those that it has missed. Default: 50 ms.
+    #[must_use]
+    pub fn guard_within(mut self, limit: Duration) -> Self {
+        self.edge().guard.within = limit;
+        self
+    }
+
+    /// Shares also pages of which nobody can tell whether they are current: while Redis is away, and while the cache is
+    /// switched off.
+    ///
+    /// An outage of Redis then takes no load off the edges. In exchange a page that is rendered while its data changes may
+    /// stay at an edge for as long as it lives, past its purge. Default: such a page is not shared.
+    #[must_use]
+    pub fn share_unconfirmed(mut self) -> Self {
+        self.edge().guard.share_unconfirmed = true;
+        self
+    }
+
+    /// Lets edges keep a page for at most `at_most`, until nothing that it shows was invalidated for `window`.
+    ///
+    /// What changes is likely to change again at once, and what is rendered right after a change is the most likely to be
+    /// wrong: by a lagging replica, or by a purge that is still under way. A window of zero turns it off. Default: 2 s, in a
+    /// window of 10 s.
+    #[must_use]
+    pub fn after_invalidation(mut self, window: Duration, at_most: Duration) -> Self {
+        self.edge().guard.window = window;
+        self.edge().guard.at_most = at_most;
+        self
+    }
+
     /// What was decided so far, by this layer, its clones and their services.
     #[must_use]
     pub fn report(&self) -> EdgeReport {
@@ -200,6 +241,7 @@ where
             scope,
             asked,
             edge: Arc::clone(&self.edge),
+            held: None,
         }
     }
 }
@@ -208,16 +250,31 @@ pin_project! {
     /// The future of [`EdgeService`].
     ///
     /// # Cancel safety
-    /// Dropping it drops the inner future and nothing else; no state is left behind.
-    #[derive(Debug)]
-    pub struct EdgeFuture<F> {
+    /// Dropping it drops the inner future, and the response with the question whether it is current; no state is left
+    /// behind.
+    pub struct EdgeFuture<F>
+    where
+        F: Future,
+    {
         #[pin]
         inner: F,
         scope: RequestScope,
         asked: Asked,
         edge: Arc<Edge>,
+        held: Option<Held<F::Output>>,
     }
 }
+
+/// A response that waits for what the remote tier says of it.
+struct Held<T> {
+    response: T,
+    question: Question,
+    /// `None` once time has passed: what remains is counted when the headers are written.
+    summary: Option<ScopeSummary>,
+}
+
+/// Boxed, as its type has no name; only a page that an edge may keep has one.
+type Question = Pin<Box<dyn Future<Output = Confirmation> + Send>>;
 
 impl<F, B, E> Future for EdgeFuture<F>
 where
@@ -228,11 +285,48 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let mut response = ready!(within(this.scope, || this.inner.poll(cx)))?;
-        this.edge
-            .answer(this.asked, &this.scope.summary(), &mut response);
+        let (edge, asked, scope) = (&*this.edge, &*this.asked, &*this.scope);
+        let mut held = match this.held.take() {
+            Some(held) => held,
+            None => {
+                let mut response = ready!(within(scope, || this.inner.poll(cx)))?;
+                let summary = scope.summary();
+                if !edge.must_confirm(asked, &summary, &response) {
+                    edge.answer(asked, &summary, None, &mut response);
+                    return Poll::Ready(Ok(response));
+                }
+                Held {
+                    response: Ok(response),
+                    question: question(scope, edge.guard.within),
+                    summary: Some(summary),
+                }
+            }
+        };
+        let Poll::Ready(confirmed) = held.question.as_mut().poll(cx) else {
+            held.summary = None;
+            *this.held = Some(held);
+            return Poll::Pending;
+        };
+        let mut response = held.response?;
+        let summary = held.summary.unwrap_or_else(|| scope.summary());
+        edge.answer(asked, &summary, Some(confirmed), &mut response);
         Poll::Ready(Ok(response))
     }
+}
+
+impl<F: Future + fmt::Debug> fmt::Debug for EdgeFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EdgeFuture")
+            .field("inner", &self.inner)
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether all that was read in `scope` is still current.
+fn question(scope: &RequestScope, limit: Duration) -> Question {
+    let scope = scope.clone();
+    Box::pin(async move { scope.confirm(limit).await })
 }
 
 /// Runs `f` inside `scope`.

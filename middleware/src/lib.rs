@@ -66,6 +66,7 @@ mod edges;
 mod entity_tag;
 mod explain;
 mod facts;
+mod guard;
 mod key_line;
 mod last_look;
 mod layer;

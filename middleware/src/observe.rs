@@ -18,6 +18,9 @@ pub struct EdgeReport {
     over_budget: u64,
     shortened: u64,
     coarsened: u64,
+    moved: u64,
+    unconfirmed: u64,
+    clamped: u64,
 }
 
 impl EdgeReport {
@@ -65,6 +68,27 @@ impl EdgeReport {
     pub const fn coarsened(&self) -> u64 {
         self.coarsened
     }
+
+    /// Responses that would have been shared, but something that they show was invalidated while they were made.
+    ///
+    /// Each of them is a page that a purge would have missed.
+    #[must_use]
+    pub const fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Responses that would have been shared, but nobody could tell whether they are current: the remote tier did not
+    /// answer in time, or they show what was loaded without it.
+    #[must_use]
+    pub const fn unconfirmed(&self) -> u64 {
+        self.unconfirmed
+    }
+
+    /// Responses that an edge may keep for a short time only, because something that they show was invalidated lately.
+    #[must_use]
+    pub const fn clamped(&self) -> u64 {
+        self.clamped
+    }
 }
 
 /// The counts behind an [`EdgeReport`].
@@ -76,6 +100,9 @@ pub(crate) struct Counts {
     over_budget: AtomicU64,
     shortened: AtomicU64,
     coarsened: AtomicU64,
+    moved: AtomicU64,
+    unconfirmed: AtomicU64,
+    clamped: AtomicU64,
 }
 
 impl Counts {
@@ -87,6 +114,9 @@ impl Counts {
             over_budget: self.over_budget.load(Relaxed),
             shortened: self.shortened.load(Relaxed),
             coarsened: self.coarsened.load(Relaxed),
+            moved: self.moved.load(Relaxed),
+            unconfirmed: self.unconfirmed.load(Relaxed),
+            clamped: self.clamped.load(Relaxed),
         }
     }
 }
@@ -116,6 +146,11 @@ pub(crate) fn decided(counts: &Counts, edges: &Edges, written: &Written, entitie
         }
         Decision::Deny(reason) => {
             counts.not_shared.fetch_add(1, Relaxed);
+            match reason {
+                Reason::Moved => drop(counts.moved.fetch_add(1, Relaxed)),
+                Reason::Unconfirmed => drop(counts.unconfirmed.fetch_add(1, Relaxed)),
+                _ => {}
+            }
             let reason = reason.as_str();
             tracing::debug!(%edges, reason, "response is not shared");
         }
@@ -128,6 +163,12 @@ pub(crate) fn decided(counts: &Counts, edges: &Edges, written: &Written, entitie
             tracing::debug!(%edges, "response is left as it is");
         }
     }
+}
+
+/// Counts a page that may not be kept for as long as it lives.
+pub(crate) fn clamped(counts: &Counts, edges: &Edges) {
+    counts.clamped.fetch_add(1, Relaxed);
+    tracing::debug!(%edges, "response is shared for a short time: it shows what was invalidated lately");
 }
 
 /// Others may keep the page.

@@ -1,7 +1,7 @@
 //! Names as surrogate keys: what a page is found by, and all that a purge must name to find it.
 //!
-//! The spelling is that of [`Tag`], for entities and tags alike, so one alphabet serves every edge. Two more forms stand
-//! in for keys that do not fit into a page's header. No text is spelled like them: in a spelled text a digit follows `_` only
+//! The spelling is that of [`Tag`], for entities and tags alike, so one alphabet serves every edge. More forms stand in for
+//! keys that do not fit into a page's header, and for names that a page does not know. No text is spelled like them: in a spelled text a digit follows `_` only
 //! at the beginning, as `_0` for a long text and as `_1` for none.
 //!
 //! | form | made of | stands for |
@@ -9,8 +9,10 @@
 //! | `product.42` | the name, spelled | one entity or tag |
 //! | `_2` and 12 digits | a hash of the spelled key | one long key; should two share it, a purge takes one too many |
 //! | `product._1` | the cache's name, spelled | all that a page has read of this cache |
+//! | `_3` and 12 digits | a hash of the name | an entity that a value on the page shows, though the page has not read it |
+//! | `_4` and a digit | the first digit of that hash | all such entities with this digit |
 
-use tricache::Tag;
+use tricache::{EntityName, Tag};
 use twox_hash::XxHash3_64;
 
 /// The surrogate key of an entity's name or of a tag's text, as [`Tag`] spells it.
@@ -34,23 +36,34 @@ pub fn surrogate_key(name: &str) -> String {
 /// All keys that a purge must name to reach every page that shows `entity`, which is named as in `product/42`.
 ///
 /// Its key, the short form of a long key, and the key of its whole cache: a page that reads more than its header
-/// can name carries one of the latter two instead. Every page that an [`EdgeLayer`](crate::EdgeLayer) lets be shared
-/// carries at least one of them for each entity it has read.
+/// can name carries one of the latter two instead. Then its number, which stands on pages of values that were made of it, by
+/// a load that has read it, and the group of that number, for pages of so many of them that the numbers do not fit. Every
+/// page that an [`EdgeLayer`](crate::EdgeLayer) lets be shared carries at least one of these keys for each entity that it
+/// shows.
 ///
 /// # Examples
 /// ```
 /// use tricache_middleware::purge_keys;
 ///
-/// assert_eq!(purge_keys("product/42"), ["product.42", "product._1"]);
+/// assert_eq!(purge_keys("product/42"), ["product.42", "product._1", "_312ritlbki2pj", "_41"]);
 /// assert_eq!(
 ///     purge_keys("basket/6f9619ff-8b86-d011-b42d-00cf4fc964ff"),
-///     ["basket.6f9619ff-8b86-d011-b42d-00cf4fc964ff", "_2fhnp7953r8ig", "basket._1"],
+///     [
+///         "basket.6f9619ff-8b86-d011-b42d-00cf4fc964ff",
+///         "_2fhnp7953r8ig",
+///         "basket._1",
+///         "_3d9g9bhe5mag6",
+///         "_4d",
+///     ],
 /// );
 /// ```
 #[must_use]
 pub fn purge_keys(entity: &str) -> Vec<String> {
     let mut keys = with_short_form(&surrogate_key(entity));
     keys.extend(cache_of(entity).map(cache_key));
+    if let Some(number) = EntityName::dependency(entity) {
+        keys.extend([shown_key(number), shown_group(number)]);
+    }
     keys
 }
 
@@ -78,8 +91,25 @@ fn with_short_form(key: &str) -> Vec<String> {
 /// The key that stands for a long one.
 pub(crate) fn short_form(key: &str) -> String {
     let hash = XxHash3_64::oneshot(key.as_bytes());
-    let digit = |place: u32| char::from(DIGITS[(hash >> (5 * place)) as usize % DIGITS.len()]);
-    "_2".chars().chain((0..12).map(digit)).collect()
+    "_2".chars()
+        .chain((0..12).map(|place| digit(hash, place)))
+        .collect()
+}
+
+/// The key of an entity that a value shows, made of the number by which the value knows it.
+pub(crate) fn shown_key(number: u64) -> String {
+    "_3".chars()
+        .chain((0..12).map(|place| digit(number, place)))
+        .collect()
+}
+
+/// The key that stands for all such entities whose numbers begin alike.
+pub(crate) fn shown_group(number: u64) -> String {
+    ['_', '4', digit(number, 0)].into_iter().collect()
+}
+
+fn digit(hash: u64, place: u32) -> char {
+    char::from(DIGITS[(hash >> (5 * place)) as usize % DIGITS.len()])
 }
 
 /// The key that stands for every entity of a cache.
@@ -209,6 +239,14 @@ mod tests {
             prop_assert_eq!(spelled_back(&short_form(&name)), None);
             prop_assert_eq!(spelled_back(&cache_key(&cache)), None);
         }
+
+        #[test]
+        fn no_text_is_spelled_like_a_number(number in any::<u64>()) {
+            for key in [shown_key(number), shown_group(number)] {
+                prop_assert_eq!(spelled_back(&key), None);
+                prop_assert!(key.len() <= SHORT_FORM);
+            }
+        }
     }
 
     fn words_of_four(alphabet: &[&str]) -> impl Iterator<Item = String> {
@@ -227,7 +265,7 @@ mod tests {
             bytes.push(match byte {
                 b'.' => b'/',
                 b'_' => match rest.next()? {
-                    b'-' => 16 * digit(rest.next()?)? + digit(rest.next()?)?,
+                    b'-' => 16 * hex_digit(rest.next()?)? + hex_digit(rest.next()?)?,
                     letter @ b'a'..=b'z' => letter.to_ascii_uppercase(),
                     itself @ (b'_' | b'.') => itself,
                     _ => return None,
@@ -238,7 +276,7 @@ mod tests {
         String::from_utf8(bytes).ok()
     }
 
-    fn digit(byte: u8) -> Option<u8> {
+    fn hex_digit(byte: u8) -> Option<u8> {
         char::from(byte)
             .to_digit(16)
             .and_then(|digit| u8::try_from(digit).ok())

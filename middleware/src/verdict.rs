@@ -6,7 +6,7 @@ use crate::{
     decide::{Lifetimes, Reason},
     edges::Edges,
     facts::Read,
-    key_line::{Form, KeyLine, OverBudget, key_line},
+    key_line::{Form, KeyLine, Names, OverBudget, key_line},
     profile::{KeyField, Profile},
 };
 
@@ -50,13 +50,20 @@ pub(crate) fn keys(
     read: &Read<'_>,
     field: &KeyField,
 ) -> Result<KeyLine, OverBudget> {
-    if own.is_empty() || !field.is_case_folded() {
-        let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        return key_line(&own, &read.entities, &read.tags, field);
-    }
-    let own: Vec<String> = own.iter().map(|key| key.to_ascii_lowercase()).collect();
-    let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    key_line(&own, &read.entities, &read.tags, field)
+    let folded: Vec<String>;
+    let own: Vec<&str> = if field.is_case_folded() {
+        folded = own.iter().map(|key| key.to_ascii_lowercase()).collect();
+        folded.iter().map(String::as_str).collect()
+    } else {
+        own.iter().map(String::as_str).collect()
+    };
+    let names = Names {
+        own: &own,
+        entities: &read.entities,
+        tags: &read.tags,
+        shown: read.shown,
+    };
+    key_line(&names, field)
 }
 
 /// The keys that the handler set itself, in any field of these edges' or in `Surrogate-Key`; `None` if they are not text.

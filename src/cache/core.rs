@@ -14,7 +14,7 @@ use crate::{
     observe::Decision,
     outcome::Outcome,
     remote::{Discard, RemoteError, Snapshot},
-    scope::{Read, RequestScope},
+    scope::{Read, RequestScope, Witness},
     tags::Standing,
 };
 use std::sync::Arc;
@@ -24,11 +24,14 @@ pub(super) struct Core<V> {
     pub(super) engine: Arc<Engine>,
     pub(super) shelf: Arc<Shelf<V>>,
     pub(super) flights: Arc<Flights<V>>,
+    /// The engine, as scopes know it.
+    witness: Arc<dyn Witness>,
 }
 
 impl<V: Send + Sync + 'static> Core<V> {
     pub(super) fn new(engine: Arc<Engine>, shelf: Shelf<V>) -> Arc<Self> {
         let core = Arc::new(Self {
+            witness: engine.clone(),
             engine,
             shelf: Arc::new(shelf),
             flights: Arc::new(Flights::new()),
@@ -300,9 +303,15 @@ impl<V: Send + Sync + 'static> Core<V> {
             content_id: entry.content_id_of_what_is_read(),
             outcome: found.outcome,
             tags: entry.tags(),
+            dependencies: entry.shown(),
             visibility: entry.visibility,
             deadline: entry.stale_from(),
             clock: &self.shelf.clock,
+            witness: &self.witness,
+            at: self.shelf.address(key.clone()),
+            generation: entry.generation,
+            place: entry.place(),
+            hashes: [&self.shelf.implied, entry.tag_hashes()],
         });
         let at = || self.shelf.address(key.clone());
         note_read(at, found, &self.shelf.remote, &self.shelf.clock);

@@ -1,6 +1,6 @@
 //! Where an entity lives: its cache, its key, and the bucket that both give.
 
-use super::{RenderedKey, StoreVersion, cache_tag};
+use super::{RenderedKey, StoreVersion, cache_tag, entity_tag};
 use crate::error::Error;
 use std::{fmt, sync::Arc};
 use twox_hash::XxHash3_64;
@@ -107,6 +107,20 @@ impl EntityName {
         Self(name.into())
     }
 
+    /// The number by which whatever shows the entity of this name knows it, as in [`ScopeSummary::dependencies`];
+    /// `None` if no entity is named so.
+    ///
+    /// The same in every process. Should two entities share one, whoever acts on it does so once too often.
+    ///
+    /// [`ScopeSummary::dependencies`]: crate::ScopeSummary::dependencies
+    #[must_use]
+    pub fn dependency(name: &str) -> Option<u64> {
+        let (cache, key) = name.split_once('/')?;
+        let cache = CacheName::new(cache).ok()?;
+        let hash = RenderedKey::hash_of(key.as_bytes(), cache.seed);
+        Some(entity_tag(cache.id, hash))
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -143,6 +157,24 @@ mod tests {
         let id = Address::new(&cache, key, 0, 64).id;
 
         assert_eq!((id.cache, id.hash, id.bucket), PINNED);
+    }
+
+    #[test]
+    fn the_number_of_a_dependency_is_found_by_the_name_alone() {
+        let cache = Arc::new(CacheName::new("product").unwrap());
+        for key in [
+            RenderedKey::new(&42_u64, cache.seed),
+            RenderedKey::new(&("a/b", 7_u8), cache.seed),
+            RenderedKey::new("", cache.seed),
+            RenderedKey::pinned(&42_u64, cache.seed, Some(9_u64.into())),
+        ] {
+            let at = Address::new(&cache, key, 0, 64);
+
+            let found = EntityName::dependency(at.name().as_str());
+
+            assert_eq!(found, Some(entity_tag(at.id.cache, at.id.hash)));
+        }
+        assert_eq!(EntityName::dependency("front"), None);
     }
 
     const PINNED: (u32, u64, u16) = (2_726_976_577, 18_133_502_833_653_627_711, 0);

@@ -317,6 +317,11 @@ impl<V> Entry<V> {
         self.names.as_ref().map_or(&[], |names| &names.labels.tags)
     }
 
+    /// Tag hashes of what its load has read: entities, and their caches.
+    pub(crate) fn shown(&self) -> &[u64] {
+        (self.labels()).map_or(&[], |labels| &labels.dependencies)
+    }
+
     pub(crate) fn labels(&self) -> Option<&Labels> {
         self.names.as_ref().map(|names| &names.labels)
     }

@@ -152,11 +152,16 @@ impl RenderedKey {
             writer.text.push(b'@');
             writer.digits(pin.number());
         }
-        let hash = XxHash3_64::oneshot_with_seed(seed, &writer.text);
+        let hash = Self::hash_of(&writer.text, seed);
         Self {
             text: writer.text,
             hash,
         }
+    }
+
+    /// The hash of rendered text.
+    pub(crate) fn hash_of(text: &[u8], seed: u64) -> u64 {
+        XxHash3_64::oneshot_with_seed(seed, text)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -43,6 +43,23 @@ impl Tag {
         Self(spelled.into())
     }
 
+    /// The tag of the lists that a new thing of this kind may join: `product-list`.
+    ///
+    /// A list names what stands in it, and nothing that will. So give this tag to every value that lists things of a kind, an
+    /// empty list and a search without results among them, and invalidate it when one is created or deleted.
+    ///
+    /// ```
+    /// use tricache::Tag;
+    ///
+    /// assert_eq!(Tag::list_of("product"), Tag::new("product-list"));
+    /// // One of several, where not every new thing joins every list of its kind:
+    /// assert_eq!(Tag::list_of("product/category-7").as_str(), "product.category-7-list");
+    /// ```
+    #[must_use]
+    pub fn list_of(kind: &str) -> Self {
+        Self::new(&format!("{kind}-list"))
+    }
+
     /// The spelled form: what stands in Redis and at the edge.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -120,6 +120,8 @@ impl Pointer {
     pub(crate) const DEPENDED: u32 = 1;
     /// The store's version came with a bump, not with a load.
     pub(crate) const STORE_BUMPED: u32 = 2;
+    /// The version came with a bump, not with a load that found no pointer. It stays as long as the pointer.
+    pub(crate) const BUMPED: u32 = 4;
 
     pub(crate) fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0

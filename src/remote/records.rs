@@ -283,7 +283,7 @@ impl Records {
         // Missing means unknown: below a pointer that is made anew nothing may be served.
         let soft = before.filter(|_| bump.strength == Strength::Soft);
         let pointer = Pointer {
-            flags: flags | marked,
+            flags: flags | marked | Pointer::BUMPED,
             store,
             floor: soft.map_or(version, |before| before.floor),
             ..bare(version)

@@ -44,6 +44,8 @@ pub enum Protection {
     StaleFill,
     /// A lost event is noticed.
     Chain,
+    /// A page of what was invalidated meanwhile is noticed before it leaves.
+    Guard,
 }
 
 impl TiersBuilder {
@@ -63,6 +65,7 @@ impl TiersBuilder {
             protections: Protections {
                 stale_fill: true,
                 chain: true,
+                guard: true,
             },
         }
     }
@@ -158,6 +161,7 @@ impl TiersBuilder {
         match protection {
             Protection::StaleFill => self.protections.stale_fill = false,
             Protection::Chain => self.protections.chain = false,
+            Protection::Guard => self.protections.guard = false,
         }
         self
     }

@@ -22,6 +22,7 @@ mod protections;
 mod races;
 mod reads;
 mod refusals;
+mod scopes;
 mod shutdowns;
 mod stale;
 mod switches;

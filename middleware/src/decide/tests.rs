@@ -403,6 +403,8 @@ impl Row {
         let read = Read {
             entities: Vec::new(),
             tags: Vec::new(),
+            shown: &[],
+            objected: false,
             visibility: self.visibility,
             remaining: self.remaining,
         };

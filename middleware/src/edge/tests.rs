@@ -249,12 +249,14 @@ impl Case {
         let read = Read {
             entities: self.entities.iter().map(String::as_str).collect(),
             tags: self.tags.iter().map(Tag::as_str).collect(),
+            shown: &[],
+            objected: false,
             visibility: self.visibility,
             remaining: self.remaining.map(Duration::from_millis),
         };
         let own = own_keys(response.headers(), &edge.edges);
         let request = RequestFacts::of(&self.request());
-        edge.write_headers(request, &read, own.as_deref(), &mut response);
+        edge.write_headers(request, &read, None, own.as_deref(), &mut response);
         response.into_parts().0.headers
     }
 

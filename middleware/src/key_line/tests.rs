@@ -1,6 +1,7 @@
 //! Each form, and what holds for all of them.
 
 use proptest::{collection::vec, prelude::*};
+use tricache::EntityName;
 
 use super::*;
 use crate::{
@@ -324,4 +325,97 @@ fn sorted(line: &str) -> Vec<&str> {
     let mut keys: Vec<&str> = line.split(' ').collect();
     keys.sort_unstable();
     keys
+}
+
+#[test]
+fn what_is_shown_has_a_key_of_its_number_behind_the_others() {
+    let [one, two] = [number("product/1"), number("product/2")];
+
+    let line = shown_line(&["list/1"], &[one, two], &space(100)).unwrap();
+
+    assert_eq!(line.form, Form::Whole);
+    let expected = format!("list.1 {} {}", shown_key(one), shown_key(two));
+    assert_eq!(line.text, expected);
+    assert!(purge_keys("product/1").contains(&shown_key(one)));
+}
+
+#[test]
+fn what_is_shown_falls_into_groups_where_its_numbers_do_not_fit() {
+    let numbers: Vec<_> = names("product", 500)
+        .iter()
+        .map(|name| number(name))
+        .collect();
+
+    let line = shown_line(&["list/1"], &numbers, &space(3072)).unwrap();
+
+    assert_eq!(line.form, Form::Coarsened);
+    assert_eq!(line.text.split(' ').count(), 1 + 32);
+    for name in names("product", 500) {
+        assert!(is_found(&line.text, &purge_keys(&name)), "{name}");
+    }
+}
+
+#[test]
+fn caches_are_made_coarse_before_what_is_shown() {
+    let entities = names("product", 300);
+    let entities: Vec<&str> = entities.iter().map(String::as_str).collect();
+    let shown = number("lamp/1");
+
+    let line = shown_line(&entities, &[shown], &space(200)).unwrap();
+
+    assert_eq!(line.text, format!("product._1 {}", shown_key(shown)));
+}
+
+proptest! {
+    #[test]
+    fn a_purge_of_whatever_is_shown_finds_the_page(
+        entities in entities(),
+        shown in entities(),
+        budget in 0..3_000_usize,
+    ) {
+        let numbers: Vec<u64> = shown.iter().filter_map(|name| EntityName::dependency(name)).collect();
+        let read: Vec<&str> = entities.iter().map(String::as_str).collect();
+
+        if let Ok(line) = shown_line(&read, &numbers, &space(budget)) {
+            prop_assert!(line.text.len() <= budget);
+            for name in entities.iter().chain(shown.iter().filter(|name| EntityName::dependency(name).is_some())) {
+                prop_assert!(is_found(&line.text, &purge_keys(name)), "{name}: {}", line.text);
+            }
+        }
+    }
+}
+
+fn shown_line(entities: &[&str], shown: &[u64], field: &KeyField) -> Result<KeyLine, OverBudget> {
+    let names = Names {
+        own: &[],
+        entities,
+        tags: &[],
+        shown,
+    };
+    super::key_line(&names, field)
+}
+
+fn number(name: &str) -> u64 {
+    EntityName::dependency(name).unwrap()
+}
+
+fn is_found(line: &str, purged: &[String]) -> bool {
+    line.split(' ')
+        .any(|key| purged.iter().any(|purged| purged == key))
+}
+
+/// The line of a page whose values show nothing of others.
+fn key_line(
+    own: &[&str],
+    entities: &[&str],
+    tags: &[&str],
+    field: &KeyField,
+) -> Result<KeyLine, OverBudget> {
+    let names = Names {
+        own,
+        entities,
+        tags,
+        shown: &[],
+    };
+    super::key_line(&names, field)
 }

@@ -31,5 +31,5 @@ append(version, event)
 c.n, c.high, c.nonce = version, version, ARGV[2]
 save(c)
 -- Missing means unknown: below a pointer that is made anew nothing may be served.
-set_pointer(KEYS[4], version, ARGV[3], depended + bumped, store, soft and p and p.floor or version)
+set_pointer(KEYS[4], version, ARGV[3], depended + bumped + BUMPED, store, soft and p and p.floor or version)
 return {c.epoch, decimal(version), depended, order}

@@ -55,6 +55,7 @@ end
 -- Flags of a pointer. Bits 8 to 30 are spare.
 local DEPENDED = 1 -- a value was stored that shows the entity; stays as long as the pointer, since who bumps next may lag behind who was told
 local STORE_BUMPED = 2 -- the store's version came with a bump, not with a load
+local BUMPED = 4 -- the version came with a bump, not with a load that found no pointer; stays as long as the pointer
 
 -- What a pointer that is missing may have known: nothing, unless some entity of the bucket was shown.
 local function forgotten(c) return c.flags == NESTED and DEPENDED or 0 end

@@ -28,7 +28,7 @@ if ARGV[12] ~= '' then
 end
 redis.call('SET', KEYS[5], payload, 'PX', decimal(remaining))
 if ARGV[11] ~= '-' and ARGV[11] ~= p.store then
-  set_pointer(KEYS[4], p.version, ARGV[7], bit.band(p.flags, DEPENDED), ARGV[11], p.floor)
+  set_pointer(KEYS[4], p.version, ARGV[7], bit.band(p.flags, DEPENDED + BUMPED), ARGV[11], p.floor)
 else
   keep_pointer(KEYS[4], ARGV[7])
 end
