@@ -47,6 +47,7 @@
 //!
 //! # Features
 //! - `axum`: [`Public`] as a part of an axum response. The layers work with any tower server without it.
+//! - `purge`: the module `purge`, which tells edges what is old.
 
 mod cache;
 mod decide;
@@ -56,6 +57,8 @@ mod layer;
 mod observe;
 mod profile;
 mod public;
+#[cfg(feature = "purge")]
+pub mod purge;
 mod stated;
 mod surrogate_key;
 mod varies_on;
