@@ -34,7 +34,8 @@ pub struct Purger(Arc<Inner>);
 struct Inner {
     lanes: Arc<[Lane]>,
     ending: watch::Sender<bool>,
-    task: Mutex<JoinHandle<()>>,
+    /// Until it has ended.
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Purger {
@@ -96,11 +97,14 @@ impl Purger {
     pub async fn shutdown(&self, deadline: Duration) -> usize {
         self.0.ending.send_replace(true);
         self.0.lanes.iter().for_each(Lane::wake);
-        let mut task = self.0.task.lock().await;
-        if timeout(deadline, &mut *task).await.is_err() {
-            task.abort();
-            // Aborted, or just done: either way it is gone, and that is all that matters.
-            let _ = (&mut *task).await;
+        let mut running = self.0.task.lock().await;
+        if let Some(task) = running.as_mut() {
+            if timeout(deadline, &mut *task).await.is_err() {
+                task.abort();
+                // Aborted, or just done: either way it is gone, and that is all that matters.
+                let _ = task.await;
+            }
+            *running = None;
         }
         self.0.lanes.iter().map(Lane::left).sum()
     }
@@ -116,7 +120,9 @@ impl fmt::Debug for Purger {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.task.get_mut().abort();
+        if let Some(task) = self.task.get_mut() {
+            task.abort();
+        }
     }
 }
 
@@ -211,7 +217,7 @@ impl PurgerBuilder {
         Ok(Purger(Arc::new(Inner {
             lanes,
             ending,
-            task: Mutex::new(task),
+            task: Mutex::new(Some(task)),
         })))
     }
 

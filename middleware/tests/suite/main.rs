@@ -2,6 +2,8 @@
 
 mod cached_service;
 mod policy;
+#[cfg(feature = "purge")]
+mod purge;
 mod reads;
 #[cfg(feature = "axum")]
 mod router;
