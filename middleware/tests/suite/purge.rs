@@ -5,3 +5,4 @@ mod fakes;
 mod queue;
 mod scripted;
 mod secrets;
+mod varnish;
