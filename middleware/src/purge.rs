@@ -4,7 +4,7 @@
 //! keeps to each vendor's quota, pauses after a failure, and purges each key a second time, because a page that was being
 //! rendered during the first purge may reach the edge after it. A vendor that fails holds up nobody but itself.
 //!
-//! A vendor is whatever implements [`Purge`]: [`Varnish`], [`Fastly`], [`Cloudflare`], or your own.
+//! A vendor is whatever implements [`Purge`]: [`Varnish`], [`Fastly`], [`Cloudflare`], [`CloudFront`], or your own.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -40,13 +40,15 @@
 //! | `batch` | what one call names |
 //! | `key` | what can be a key at any vendor |
 //! | `error` | why a purge did not reach an edge |
-//! | `varnish`, `fastly`, `cloudflare` | the vendors |
+//! | `varnish`, `fastly`, `cloudflare`, `cloudfront` | the vendors |
 //! | `http` | the HTTP client: timeouts, no redirects, statuses as answers |
 //! | `retry_after` | a header in two forms |
 //! | `secret` | what is never shown |
+//! | `signature` | AWS's signature of CloudFront's calls |
 
 mod batch;
 mod cloudflare;
+mod cloudfront;
 mod error;
 mod fastly;
 mod http;
@@ -60,11 +62,13 @@ mod receipt;
 mod report;
 mod retry_after;
 mod secret;
+mod signature;
 mod varnish;
 mod vendor;
 
 pub use batch::{Batch, Mode};
 pub use cloudflare::{Cloudflare, CloudflareBuilder, CloudflarePlan};
+pub use cloudfront::{AwsCredentials, CloudFront, CloudFrontBuilder};
 pub use error::PurgeError;
 pub use fastly::{Fastly, FastlyBuilder};
 pub use limits::{Limits, Quota};

@@ -69,6 +69,14 @@ impl Endpoint {
         url
     }
 
+    /// As the client writes it into `Host`.
+    pub(crate) fn host(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        self.url
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors

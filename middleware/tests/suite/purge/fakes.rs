@@ -21,7 +21,7 @@ use axum::{
 use http::{Method, StatusCode, header::RETRY_AFTER, request::Parts};
 use tokio::{net::TcpListener, task::AbortHandle};
 
-pub(crate) use rules::Vendor;
+pub(crate) use rules::{VENDORS, Vendor};
 
 /// What every fake takes for the right token.
 pub(crate) const TOKEN: &str = "hunter2-s3cret";
@@ -38,8 +38,8 @@ pub(crate) struct Fake {
 pub(crate) enum Fault {
     Status(u16),
     StatusWith(u16, &'static str, String),
-    /// A 200 with a body that is not the vendor's.
-    Body(&'static str),
+    /// A body that says more than the status.
+    Body(u16, &'static str),
     Silence,
     Hangup,
 }
@@ -137,7 +137,9 @@ async fn answer(State(fake): State<Arc<Inner>>, parts: Parts, body: Bytes) -> Re
         Some(Fault::StatusWith(status, name, value)) => {
             (StatusCode::from_u16(status).unwrap(), [(name, value)]).into_response()
         }
-        Some(Fault::Body(body)) => body.into_response(),
+        Some(Fault::Body(status, body)) => {
+            (StatusCode::from_u16(status).unwrap(), body).into_response()
+        }
         None => fake.obey(&parts, &body),
     };
     fake.note(response.status());

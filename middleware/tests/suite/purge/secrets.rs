@@ -8,11 +8,13 @@ use std::{
 };
 
 use tracing_subscriber::fmt::MakeWriter;
-use tricache_middleware::purge::{Cloudflare, Fastly, Mode, Secret, Varnish};
+use tricache_middleware::purge::{
+    AwsCredentials, CloudFront, Cloudflare, Fastly, Mode, Secret, Varnish,
+};
 
 use super::{
     clients::{Boxed, client_with, quick},
-    fakes::{Fake, Fault, TOKEN, Vendor},
+    fakes::{Fake, Fault, TOKEN, VENDORS, Vendor},
 };
 
 #[test]
@@ -20,12 +22,16 @@ fn no_client_shows_its_token() {
     let token = Secret::new(TOKEN).unwrap();
     let fastly = Fastly::builder("a", token.clone());
     let cloudflare = Cloudflare::builder("a", token.clone());
-    let varnish = Varnish::builder(["http://10.0.0.1"]).token(token);
-    let mut shown = format!("{fastly:#?} {cloudflare:#?} {varnish:#?}");
+    let varnish = Varnish::builder(["http://10.0.0.1"]).token(token.clone());
+    let aws = AwsCredentials::new(token.clone(), token.clone()).session_token(token);
+    let mut shown = format!("{fastly:#?} {cloudflare:#?} {varnish:#?} {aws:#?}");
+    let cloudfront = CloudFront::builder("a", move || aws.clone());
+    write!(shown, "{cloudfront:#?}").unwrap();
 
     let built = (
         fastly.build().unwrap(),
         cloudflare.build().unwrap(),
+        cloudfront.build().unwrap(),
         varnish.build().unwrap(),
     );
     write!(shown, "{built:#?} {built:?}").unwrap();
@@ -51,7 +57,7 @@ async fn no_failure_of_a_vendor_brings_its_token_into_logs_errors_or_reports() {
     ];
     let mut shown = String::new();
 
-    for vendor in [Vendor::Varnish, Vendor::Fastly, Vendor::Cloudflare] {
+    for vendor in VENDORS {
         let fake = Fake::of(vendor).await.failing(faults.clone());
         let purger = quick()
             .vendor(Boxed(client_with(vendor, &fake.url(), TOKEN)))

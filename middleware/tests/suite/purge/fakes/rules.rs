@@ -13,7 +13,16 @@ pub(crate) enum Vendor {
     PlainVarnish,
     Fastly,
     Cloudflare,
+    CloudFront,
 }
+
+/// Those whose interface is faked whole.
+pub(crate) const VENDORS: [Vendor; 4] = [
+    Vendor::Varnish,
+    Vendor::Fastly,
+    Vendor::Cloudflare,
+    Vendor::CloudFront,
+];
 
 /// What a request wanted to be purged.
 #[derive(Debug)]
@@ -39,12 +48,18 @@ impl Vendor {
             Self::PlainVarnish => Ok(Purge::Everything),
             Self::Fastly => fastly(parts, body),
             Self::Cloudflare => cloudflare(parts, body),
+            Self::CloudFront => cloudfront(parts, body),
         }
     }
 
     pub(crate) fn success(self, purge: &Purge) -> Response {
         match (self, purge) {
             (Self::Varnish, _) => [("x-purged", "1")].into_response(),
+            (Self::CloudFront, _) => (
+                StatusCode::CREATED,
+                "<Invalidation><Status>InProgress</Status></Invalidation>",
+            )
+                .into_response(),
             (Self::PlainVarnish, _) => "the application's page".into_response(),
             (Self::Fastly, Purge::Keys { keys, .. }) => {
                 let ids: serde_json::Map<_, _> = keys
@@ -142,6 +157,63 @@ fn cloudflare(parts: &Parts, body: &[u8]) -> Result<Purge, StatusCode> {
     }
     let keys = strings(&body["tags"], 100)?;
     Ok(Purge::Keys { keys, soft: false })
+}
+
+/// At most 3,000 paths in progress, each of a tag of at most 256 characters, and a reference of their own. The signature itself
+/// is not computed here: the client's own tests compare it with known answers.
+fn cloudfront(parts: &Parts, body: &[u8]) -> Result<Purge, StatusCode> {
+    only_posts(parts)?;
+    let authorization = text(&parts.headers, "authorization");
+    let signed = authorization.starts_with(&format!("AWS4-HMAC-SHA256 Credential={TOKEN}/"))
+        && authorization.contains("/us-east-1/cloudfront/aws4_request, SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=")
+        && parts.headers.contains_key("x-amz-date")
+        && text(&parts.headers, "x-amz-security-token") == TOKEN;
+    if !signed {
+        return Err(StatusCode::FORBIDDEN);
+    }
+    if parts.uri.path() != "/2020-05-31/distribution/EDFDVBD6EXAMPLE/invalidation" {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    let body = std::str::from_utf8(body).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let between = |before: &str, after: &str| {
+        body.split_once(before)?
+            .1
+            .split_once(after)
+            .map(|(text, _)| text)
+    };
+    let quantity: Option<usize> =
+        between("<Quantity>", "</Quantity>").and_then(|text| text.parse().ok());
+    let paths: Vec<_> = body
+        .split("<Path>")
+        .skip(1)
+        .filter_map(|path| path.split_once("</Path>"))
+        .map(|(path, _)| path)
+        .collect();
+    if quantity != Some(paths.len())
+        || !(1..=3000).contains(&paths.len())
+        || between("<CallerReference>", "<").is_none()
+    {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    if paths == ["/*"] {
+        return Ok(Purge::Everything);
+    }
+    let tag = |path: &&str| {
+        path.strip_prefix('#')
+            .filter(|tag| tag.len() <= 256)
+            .map(unescaped)
+    };
+    let keys: Option<Vec<_>> = paths.iter().map(tag).collect();
+    Ok(Purge::Keys {
+        keys: keys.ok_or(StatusCode::BAD_REQUEST)?,
+        soft: false,
+    })
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
 }
 
 fn only_posts(parts: &Parts) -> Result<(), StatusCode> {
