@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep_until},
+    time::{Duration, Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -201,10 +201,12 @@ impl Lane {
         let Some(batch) = self.depart(pace) else {
             return;
         };
-        let answer = AssertUnwindSafe(async { self.vendor.purge(&batch).await })
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Answer::failed(Failure::passing("its client panicked")));
+        let call = AssertUnwindSafe(async { self.vendor.purge(&batch).await }).catch_unwind();
+        let answer = match timeout(CALL_LIMIT, call).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::failed(Failure::passing("its client panicked")),
+            Err(_) => Answer::failed(Failure::passing("its client did not come to an end")),
+        };
         self.land(&answer, pace);
     }
 
@@ -302,3 +304,6 @@ impl Lane {
         }
     }
 }
+
+/// Clients have limits of their own, and shorter ones. This one keeps a client without one from stopping its lane for good.
+const CALL_LIMIT: Duration = Duration::from_secs(60);

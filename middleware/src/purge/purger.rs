@@ -42,7 +42,6 @@ impl Purger {
     /// Starts to describe a purger. Each key is purged at once, and again `second_after` its last request: what was being
     /// rendered meanwhile reached the edge after the first purge. Pass twice the interval of the heartbeats, after which every
     /// node knows of the invalidation, and at least as long as the edge needs to spread a purge. Zero: no second purge.
-    #[must_use]
     pub fn builder(second_after: Duration) -> PurgerBuilder {
         PurgerBuilder {
             second_after,

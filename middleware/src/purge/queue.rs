@@ -7,6 +7,7 @@
 //! The queue is bounded. A key too many makes it coarser: first by the user's own rule, then everything becomes one purge of
 //! everything. Only if the vendor has no such call is the new key refused, and its receipt says so.
 
+mod coarse;
 mod entry;
 
 use std::{
@@ -326,58 +327,6 @@ impl Queue {
             Mode::Hard => &mut self.hard,
             Mode::Soft => &mut self.soft,
         }
-    }
-}
-
-/// Becoming coarser.
-impl Queue {
-    /// By the user's rule; and if that leaves more than half of what may be, all becomes everything.
-    fn coarsen(&mut self, now: Instant) {
-        if self.coarsest {
-            return;
-        }
-        let before = self.entries.len();
-        if self.rules.coarser.is_some() {
-            self.replace(now, |queue, target| queue.coarser(target));
-        }
-        if self.entries.len() > self.rules.longest / 2 && self.rules.limits.knows_everything() {
-            self.replace(now, |_, _| Some(Target::Everything));
-        }
-        self.coarsened += u64::from(self.entries.len() < before);
-        self.coarsest = self.entries.len() >= self.rules.longest;
-    }
-
-    /// Asks for `coarse(target)` instead of each target that is not under way.
-    fn replace(&mut self, now: Instant, coarse: impl Fn(&Self, &Target) -> Option<Target>) {
-        let targets: Vec<_> = self.entries.keys().cloned().collect();
-        for target in targets {
-            let flying = matches!(self.entries[&target].state, State::Flying(_));
-            let Some(coarse) = coarse(self, &target).filter(|coarse| !flying && *coarse != target)
-            else {
-                continue;
-            };
-            if let Some(entry) = self.entries.remove(&target) {
-                self.leave(&target, &entry);
-                let mode = if coarse == Target::Everything {
-                    Mode::Hard
-                } else {
-                    entry.mode
-                };
-                self.put(coarse, mode, entry.waiters, now, now);
-            }
-        }
-    }
-
-    /// A key that a vendor could not store is no coarser one.
-    fn coarser(&self, target: &Target) -> Option<Target> {
-        let (Some(coarser), Target::Key(key)) = (&self.rules.coarser, target) else {
-            return None;
-        };
-        let coarse = super::key::checked(&coarser(key)?).ok()?;
-        self.rules
-            .limits
-            .fits_alone(&coarse)
-            .then_some(Target::Key(coarse))
     }
 }
 

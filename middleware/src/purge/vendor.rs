@@ -44,11 +44,11 @@ pub trait Purge: Send + Sync + 'static {
 
     /// Purges what the batch names, or says why not.
     ///
-    /// A key that no page carries is done. The call must end by itself: the purger sets no limit of time on it. It may be
-    /// sent again though it has succeeded, if its answer was lost.
+    /// A key that no page carries is done. A call that has not ended after a minute is given up, and
+    /// sent again. It may be sent again though it has succeeded, if its answer was lost.
     ///
     /// # Cancel safety
-    /// The future is dropped only when the purger is shut down or dropped.
+    /// The future is dropped when its minute is over, or the purger ends; the vendor may have taken the batch all the same.
     fn purge<'a>(&'a self, batch: &'a Batch) -> PurgeFuture<'a>;
 }
 

@@ -1,5 +1,7 @@
 //! The queue, step by step: what joins, what goes together, what is sent again, and what becomes coarser.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use super::*;
 
 #[test]
@@ -274,6 +276,22 @@ fn where_everything_cannot_be_purged_a_key_too_many_is_refused_and_says_so() {
             .iter()
             .all(|ticket| matches!(ticket.verdict(), Some(Ok(()))))
     );
+}
+
+#[test]
+fn a_rule_that_saves_nothing_is_not_asked_again_for_each_key_too_many() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut queue = Bench::new(Limits::new(10));
+    let count = Arc::clone(&asked);
+    queue.queue.rules.coarser = Some(Arc::new(move |_| {
+        count.fetch_add(1, Relaxed);
+        None
+    }));
+
+    (0..1000).for_each(|n| drop(queue.ask(&n.to_string(), Mode::Hard)));
+
+    // Once for each that waits, and once for each that comes.
+    assert_eq!(asked.load(Relaxed), LONGEST + 1000 - LONGEST);
 }
 
 #[test]

@@ -216,6 +216,22 @@ async fn a_client_that_panics_is_a_failure_in_passing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_never_ends_is_given_up_after_a_minute_and_called_again() {
+    let edge = Scripted::held("edge");
+    let purger = once(&edge).build().unwrap();
+    let receipt = purger.purge(["a"], Mode::Hard).unwrap();
+    advance(Duration::from_millis(50)).await;
+    settle().await;
+
+    advance(MINUTE + Duration::from_secs(1)).await;
+    settle().await;
+    edge.let_go(1);
+    receipt.acknowledged().await.unwrap();
+
+    assert_eq!(edge.calls(), ["hard a", "hard a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quota_lets_a_burst_go_and_then_one_in_each_period() {
     let quota = Quota::calls(2, Duration::from_secs(10));
     let edge = Scripted::new("edge", Limits::new(1).quota(quota));
