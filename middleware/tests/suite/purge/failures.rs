@@ -7,7 +7,7 @@ use tricache_test_support::eventually;
 
 use super::{
     clients::{Boxed, client, client_with, cloudflare, done, farm, fastly, quick},
-    fakes::{Fake, Fault, VENDORS, Vendor},
+    fakes::{Fake, Fault, TOKEN, VENDORS, Vendor},
 };
 
 #[tokio::test]
@@ -204,6 +204,24 @@ async fn a_node_that_is_gone_keeps_its_keys_and_is_named() {
     assert!(gone.last_error().is_some() && gone.failing_for().is_some());
     assert_eq!(purger.shutdown(Duration::ZERO).await, 1);
     assert!(receipt.acknowledged().await.unwrap_err().is_closed());
+}
+
+#[tokio::test]
+async fn where_the_address_says_https_no_token_is_sent_in_the_clear() {
+    for vendor in VENDORS {
+        let fake = Fake::of(vendor).await;
+        let url = fake.url().replace("http:", "https:");
+
+        let answer = client_with(vendor, &url, TOKEN)
+            .purge(&Batch::new(["a"], Mode::Hard))
+            .await;
+
+        assert!(
+            answer.failure().unwrap().is_passing(),
+            "{vendor:?}: {answer:?}"
+        );
+        assert_eq!(fake.statuses(), Vec::<u16>::new());
+    }
 }
 
 #[tokio::test]
