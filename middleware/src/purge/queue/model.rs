@@ -34,8 +34,10 @@ proptest! {
         longest in 2_usize..9,
         knows_everything: bool,
         has_coarser: bool,
+        is_sent_twice: bool,
     ) {
-        let mut history = History::new(longest, knows_everything, has_coarser);
+        let second_after = if is_sent_twice { SECOND_AFTER } else { Duration::ZERO };
+        let mut history = History::new(longest, knows_everything, has_coarser, second_after);
 
         for step in steps {
             history.go(step);
@@ -108,7 +110,12 @@ struct Asked {
 }
 
 impl History {
-    fn new(longest: usize, knows_everything: bool, has_coarser: bool) -> Self {
+    fn new(
+        longest: usize,
+        knows_everything: bool,
+        has_coarser: bool,
+        second_after: Duration,
+    ) -> Self {
         let limits = Limits::new(3).soft();
         let rules = Rules {
             vendor: 0,
@@ -119,7 +126,7 @@ impl History {
                 limits
             },
             window: Duration::from_millis(50),
-            second_after: SECOND_AFTER,
+            second_after,
             longest,
             coarser: has_coarser.then(|| Arc::new(coarse) as Coarser),
         };
@@ -236,8 +243,9 @@ impl History {
     fn check(&self) {
         for (key, known) in &self.known {
             let asked = known.asked.expect("what is known was asked for");
-            let sent_since =
-                |sent: Departure| sent.moment > asked.moment && sent.at >= asked.at + SECOND_AFTER;
+            let sent_since = |sent: Departure| {
+                sent.moment > asked.moment && sent.at >= asked.at + self.queue.rules.second_after
+            };
             let done = known.sent.is_some_and(sent_since) && known.sent_hard >= known.asked_hard;
             assert!(
                 done || known.given_up || self.is_held(*key),
