@@ -57,6 +57,7 @@
 //!
 //! # Features
 //! - `axum`: [`Public`] as a part of an axum response. The layers work with any tower server without it.
+//! - `purge`: the module `purge`, which tells edges what is old.
 
 mod cache;
 mod cache_status;
@@ -74,6 +75,8 @@ mod not_modified;
 mod observe;
 mod profile;
 mod public;
+#[cfg(feature = "purge")]
+pub mod purge;
 mod secret;
 mod stated;
 mod structured;

@@ -5,6 +5,8 @@ mod fake_edge;
 mod guard;
 mod lists;
 mod policy;
+#[cfg(feature = "purge")]
+mod purge;
 mod reads;
 #[cfg(feature = "axum")]
 mod router;

@@ -3,6 +3,7 @@
 //! | item | what it is for |
 //! |---|---|
 //! | [`RedisServer`] | a private Redis that can be killed, frozen and restarted empty |
+//! | [`VarnishServer`] | a private Varnish with the test's configuration |
 //! | [`Proxy`] | a network in front of it that cuts, heals, delays, severs and refuses |
 //! | [`CountingStore`] | the slow source of truth: it counts its loads and can hold them |
 //! | [`eventually`] | awaiting a condition, with a limit and a label |
@@ -11,6 +12,7 @@
 //! Nothing here sleeps to guess: each fault takes effect before its call returns, each wait ends by an event.
 
 mod counting_store;
+mod directory;
 mod eventually;
 mod port;
 mod process;
@@ -18,6 +20,7 @@ mod proxy;
 mod redis_server;
 mod resp;
 mod seeds;
+mod varnish_server;
 mod wire;
 
 pub use counting_store::CountingStore;
@@ -26,3 +29,4 @@ pub use proxy::Proxy;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use seeds::{Seeds, VARIABLE as SEED_VARIABLE};
+pub use varnish_server::VarnishServer;

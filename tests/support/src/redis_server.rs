@@ -4,12 +4,12 @@
 //! taken the port in between, and its PONG looks the same.
 
 use std::io::{self, ErrorKind};
-use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::directory::Directory;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::resp::{Reply, ask};
@@ -52,7 +52,7 @@ impl RedisServer {
     /// As [`start`](Self::start), and if the server does not accept the arguments.
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Self {
-        let directory = Directory::new();
+        let directory = Directory::new("redis");
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
         for _ in 0..ATTEMPTS {
             let port = free_port();
@@ -222,39 +222,6 @@ fn cannot_start(error: &io::Error) -> ! {
         );
     }
     panic!("cannot start {PROGRAM}: {error}");
-}
-
-/// A directory for one server, removed with it.
-#[derive(Debug)]
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> Self {
-        let name = format!(
-            "tricache-redis-{}-{:016x}",
-            std::process::id(),
-            fastrand::u64(..)
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)
-            .unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
-        Self(path)
-    }
-}
-
-impl Deref for Directory {
-    type Target = Path;
-
-    fn deref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What cannot be removed is left to the system's own cleaning.
-        let _removed = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 fn last_words(directory: &Path) -> String {

@@ -1,0 +1,72 @@
+vcl 4.1;
+# Varnish as an edge of tricache: pages are kept as Surrogate-Control says, found by Surrogate-Key, and purged by key.
+# Needs the module xkey (Debian: varnish-modules). Set the backend and the token; see purging.md.
+
+import std;
+import xkey;
+
+backend default {
+    .host = "127.0.0.1";
+    .port = "8080";
+}
+
+sub vcl_recv {
+    unset req.http.x-purged;
+    if (req.method == "PURGE") {
+        # Who may purge. An acl of the application's addresses does as well, or both.
+        if (req.http.x-purge-token != "change-me") {
+            return (synth(403, "Forbidden"));
+        }
+        if (req.http.xkey-purge) {
+            set req.http.x-purged = xkey.purge(req.http.xkey-purge);
+        } else if (req.http.xkey-softpurge) {
+            set req.http.x-purged = xkey.softpurge(req.http.xkey-softpurge);
+        } else if (req.http.xkey-purge-everything) {
+            ban("obj.status != 0");
+            set req.http.x-purged = "all";
+        } else {
+            return (synth(400, "Bad Request"));
+        }
+        return (synth(200, "Purged"));
+    }
+    # The page is the same for every visitor, or its headers say private: a session's cookie need not force a pass.
+    if (req.method != "GET" && req.method != "HEAD" || req.http.Authorization) {
+        return (pass);
+    }
+    return (hash);
+}
+
+sub vcl_synth {
+    if (req.http.x-purged) {
+        # Without this header the client would not know our 200 from one of the application's.
+        set resp.http.x-purged = req.http.x-purged;
+    }
+}
+
+sub vcl_backend_response {
+    # A failed fetch in the background must not push out the stale page.
+    if (beresp.status >= 500 && bereq.is_bgfetch) {
+        return (abandon);
+    }
+    if (beresp.http.Surrogate-Control ~ "(?i)(^|[,\s])(no-store|private)($|[,\s])" || beresp.http.Set-Cookie || beresp.http.Vary == "*") {
+        set beresp.uncacheable = true;
+        set beresp.ttl = 1s;
+        return (deliver);
+    }
+    if (beresp.http.Surrogate-Control ~ "(?i)(^|[,\s])max-age=[0-9]+") {
+        set beresp.ttl = std.duration(regsub(beresp.http.Surrogate-Control, "(?i)^.*?(?:^|[,\s])max-age=([0-9]+).*$", "\1s"), 0s);
+        # How long a page that was purged softly may still be served while a new one is fetched.
+        set beresp.grace = 10s;
+    }
+    if (beresp.http.Surrogate-Key) {
+        std.collect(beresp.http.Surrogate-Key, " ");
+        set beresp.http.xkey = beresp.http.Surrogate-Key;
+    }
+    return (deliver);
+}
+
+sub vcl_deliver {
+    unset resp.http.Surrogate-Control;
+    unset resp.http.Surrogate-Key;
+    unset resp.http.xkey;
+}

@@ -1,0 +1,9 @@
+//! Purging: the queue with vendors that answer what a test says, and the clients with fakes of the vendors' interfaces.
+
+mod clients;
+mod failures;
+mod fakes;
+mod queue;
+mod scripted;
+mod secrets;
+mod varnish;
