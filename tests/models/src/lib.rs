@@ -5,4 +5,5 @@
 //! what is modelled, what is not, and the verdicts.
 
 pub mod explore;
+pub mod protocol;
 pub mod variants;
