@@ -4,6 +4,7 @@
 //! them; each protection that is taken away is shown to be missed, by a shortest way to harm. See `docs/models.md` for
 //! what is modelled, what is not, and the verdicts.
 
+pub mod admission;
 pub mod explore;
 pub mod protocol;
 pub mod variants;
