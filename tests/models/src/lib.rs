@@ -6,5 +6,6 @@
 
 pub mod admission;
 pub mod explore;
+pub mod orderings;
 pub mod protocol;
 pub mod variants;

@@ -4,6 +4,11 @@
 //! literature, not after our code; [`protocol`](crate::protocol) is what was built. Two things may go wrong: a read that
 //! began after a write was acknowledged returns older data; or all is quiet and an old value would still be served.
 
+mod state;
+
+use self::state::{
+    Pointer, Reader, Redis, State, Ticket, UNKNOWN, Value, WRITERS, Writer, WriterAt, sent,
+};
 use crate::explore::{Steps, System};
 
 /// A protocol and the faults that it meets.
@@ -437,109 +442,3 @@ impl System for Variant {
         }
     }
 }
-
-/// A moment of all actors.
-#[derive(Clone, Debug, Hash, PartialEq, Eq)]
-pub struct State {
-    row: u8,
-    replica_row: u8,
-    redis: Redis,
-    replica: Redis,
-    /// Grows with each failover.
-    server: u8,
-    /// The next version that was never used.
-    unused: u8,
-    acknowledged: u8,
-    writers: [Writer; WRITERS],
-    readers: [Reader; 2],
-    /// Which writer has sent its bump to which server.
-    journal: u8,
-    evictions: u8,
-    failovers: u8,
-    crashes: u8,
-    stale: bool,
-}
-
-impl State {
-    fn point(&mut self, position: u8) {
-        let version = self.unused;
-        self.unused += 1;
-        self.redis.pointer = Some(Pointer { version, position });
-    }
-
-    fn answer(&mut self, reader: usize, row: u8, needed: u8) {
-        self.readers[reader] = Reader::Done;
-        self.stale |= row < needed;
-    }
-
-    fn may_replay(&self, writer: usize) -> bool {
-        let at = self.writers[writer].at;
-        let bumped = at == WriterAt::Bumped || at == WriterAt::Acknowledged;
-        let (any, this) = (sent(writer, 0) | sent(writer, 1), sent(writer, self.server));
-        bumped && self.journal & any != 0 && self.journal & this == 0
-    }
-}
-
-/// What fails over as a whole.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-struct Redis {
-    pointer: Option<Pointer>,
-    marks: u8,
-    value: Option<Value>,
-    epoch: u8,
-}
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-struct Pointer {
-    version: u8,
-    /// The newest commit that a load must contain.
-    position: u8,
-}
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-struct Value {
-    version: u8,
-    epoch: u8,
-    row: u8,
-}
-
-#[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq)]
-struct Ticket {
-    version: u8,
-    epoch: u8,
-    position: u8,
-}
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-struct Writer {
-    at: WriterAt,
-    row: u8,
-}
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]
-enum WriterAt {
-    Begin,
-    Marked,
-    Committed,
-    Bumped,
-    Acknowledged,
-    Dead,
-}
-
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-enum Reader {
-    Begin,
-    /// What was acknowledged when it began, and what it will store under.
-    Missed(u8, Option<Ticket>),
-    Loaded(Option<Ticket>, u8),
-    Done,
-}
-
-/// The place of a writer's bump on a server in the journal.
-fn sent(writer: usize, server: u8) -> u8 {
-    1 << (2 * writer + usize::from(server))
-}
-
-const WRITERS: usize = 2;
-/// A position that no replica has reached.
-const UNKNOWN: u8 = 99;
