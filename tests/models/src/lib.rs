@@ -8,4 +8,5 @@ pub mod admission;
 pub mod explore;
 pub mod orderings;
 pub mod protocol;
+pub mod tags;
 pub mod variants;
