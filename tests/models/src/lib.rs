@@ -8,5 +8,6 @@ pub mod admission;
 pub mod explore;
 pub mod orderings;
 pub mod protocol;
+pub mod split_brain;
 pub mod tags;
 pub mod variants;

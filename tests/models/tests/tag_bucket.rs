@@ -39,6 +39,15 @@ fn nested() -> Tagged {
     }
 }
 
+/// The answer of a bump comes after the feed has begun anew.
+fn late_answer() -> Tagged {
+    Tagged {
+        wipes: 1,
+        losses: 1,
+        ..Tagged::built(&[0], &[0, 1])
+    }
+}
+
 fn without(off: Protection, tagged: Tagged) -> Tagged {
     Tagged {
         off: Some(off),
@@ -88,12 +97,8 @@ fn a_lost_tag_bucket_and_a_lost_event_hold() {
 }
 
 #[test]
-fn a_lost_tag_bucket_holds_for_its_own_writer() {
-    holds(Tagged {
-        wipes: 1,
-        losses: 1,
-        ..Tagged::built(&[0], &[0, 1])
-    });
+fn a_lost_tag_bucket_holds_when_an_answer_of_the_epoch_before_comes_late() {
+    holds(late_answer());
 }
 
 #[test]
@@ -182,6 +187,11 @@ fn a_bump_forgotten_by_redis_without_a_trace_breaks() {
 #[test]
 fn a_value_of_another_epoch_that_is_not_refused_breaks() {
     breaks(without(Protection::EpochsAreCompared, wiped()));
+}
+
+#[test]
+fn a_value_kept_without_a_place_breaks() {
+    breaks(without(Protection::PlacelessIsNotKept, late_answer()));
 }
 
 #[test]

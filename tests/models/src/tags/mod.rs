@@ -54,6 +54,8 @@ pub enum Protection {
     ForgettingRaisesTheFloor,
     /// A value of another epoch is refused.
     EpochsAreCompared,
+    /// What was loaded while the table knew no epoch is kept nowhere.
+    PlacelessIsNotKept,
     /// The generation is loaded before the table is looked at.
     GenerationBeforeTable,
     /// Without a proof of the feed Redis is asked.

@@ -7,8 +7,11 @@ use super::{Protection, Redis};
 pub(super) struct Node {
     /// Somebody reads here; else it need not hear anything.
     pub(super) reads: bool,
+    /// The last event that the follower has looked at.
+    chain: Place,
+    /// The epoch that the table is of; zero: none.
     epoch: u8,
-    /// How far the feed was applied.
+    /// How far the feed was applied to the table.
     applied: u8,
     /// Bumps after here are all in the table.
     complete_from: u8,
@@ -66,6 +69,7 @@ impl Node {
         Self {
             reads,
             inner: nested.then_some(inner),
+            chain: Place { epoch: 1, n: 0 },
             epoch: 1,
             applied: 0,
             complete_from: 0,
@@ -117,20 +121,24 @@ impl Node {
     }
 
     pub(super) fn applies(&self, event: &Event) -> bool {
-        event.at.epoch == self.epoch && event.at.n == self.applied + 1
+        event.at.epoch == self.chain.epoch && event.at.n == self.chain.n + 1
     }
 
     /// A fence that tells of the epoch that the table has, or an event that was applied.
     pub(super) fn knows(&self, event: &Event) -> bool {
-        event.at.epoch < self.epoch || event.at.epoch == self.epoch && event.at.n <= self.applied
+        event.at.epoch < self.chain.epoch
+            || event.at.epoch == self.chain.epoch && event.at.n <= self.chain.n
     }
 
     /// `TagTable::applied`: the table first, and locked until the generation follows.
     pub(super) fn apply(&mut self, event: &Event) {
-        if event.row.is_some() {
-            self.bumped = self.bumped.max(event.at.n);
+        self.chain = event.at;
+        if event.at.epoch == self.epoch {
+            self.applied = self.applied.max(event.at.n);
+            if event.row.is_some() {
+                self.bumped = self.bumped.max(event.at.n);
+            }
         }
-        self.applied = event.at.n;
         self.writing = Some(event.row.unwrap_or(0));
     }
 
@@ -139,7 +147,7 @@ impl Node {
         let Some(redis) = redis else {
             return true;
         };
-        let current = redis.head == self.place();
+        let current = redis.head == self.chain && redis.head.epoch == self.epoch;
         self.lost || self.feed.is_empty() && !current
     }
 
@@ -147,6 +155,7 @@ impl Node {
     pub(super) fn lose(&mut self, head: Place, off: Option<Protection>) {
         self.lost = false;
         self.feed.clear();
+        self.chain = head;
         self.begin(head, off);
         self.incomplete = true;
     }

@@ -137,6 +137,12 @@ impl Tagged {
                 let row = next.nodes[at].inner.map_or(state.row, |inner| inner.0);
                 (Reader::Fills(row, place), "loads")
             }
+            // Until the feed begins anew nobody could judge it.
+            Reader::Fills(_, Place { epoch: 0, .. })
+                if self.off != Some(Protection::PlacelessIsNotKept) =>
+            {
+                (Reader::Idle, "keeps nothing without a place")
+            }
             Reader::Fills(row, place) => {
                 let place = match self.off {
                     Some(Protection::PlaceBeforeTheLoad) => node.place(),
