@@ -7,7 +7,7 @@
 use crate::explore::{Steps, System};
 
 /// A node with its callers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Admission {
     /// What a put must present.
     pub guard: Guard,

@@ -8,7 +8,7 @@
 use crate::explore::{Steps, System};
 
 /// Two masters, a writer and two readers, who may be attached to either.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SplitBrain {
     /// A bump is acknowledged only if the replica has it; else it is pending, and sent again.
     pub bumps_wait: bool,

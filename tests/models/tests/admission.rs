@@ -61,6 +61,11 @@ fn as_built_it_holds_when_the_node_itself_writes() {
 fn as_built_it_holds_when_bumps_wait_in_the_journal() {
     holds(Admission {
         writers: &[Origin::Pending, Origin::Far],
+        losses: 1,
+        ..built()
+    });
+    holds(Admission {
+        writers: &[Origin::Pending],
         readers: 3,
         ..built()
     });

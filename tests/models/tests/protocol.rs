@@ -87,6 +87,7 @@ fn three_readers_hold_when_pointer_or_value_is_evicted() {
 fn three_readers_hold_when_a_push_is_lost() {
     holds(Protocol {
         readers: &[0, 0, 0],
+        beats: 1,
         ..lossy()
     });
 }

@@ -40,7 +40,7 @@ pub fn flight(joined: Joined) -> Threads<Flight> {
         "leader",
         [
             deed("takes its ticket", |it: &mut Flight| {
-                it.flies_since = Some(it.told)
+                it.flies_since = Some(it.told);
             }),
             deed("loads", |it: &mut Flight| it.loaded = it.row),
             deed("lands", |it: &mut Flight| it.landed = true),
@@ -106,10 +106,10 @@ pub struct TagCheck {
 pub fn tag_check(reader: ReaderLoads, event: EventWrites) -> Threads<TagCheck> {
     let mut loads = vec![
         deed("loads the generation", |it: &mut TagCheck| {
-            it.loaded = it.generation
+            it.loaded = it.generation;
         }),
         deed("checks the table", |it: &mut TagCheck| {
-            it.valid = !it.bumped
+            it.valid = !it.bumped;
         }),
     ];
     if reader == ReaderLoads::TableFirst {
@@ -125,7 +125,7 @@ pub fn tag_check(reader: ReaderLoads, event: EventWrites) -> Threads<TagCheck> {
     let mut writes = vec![
         deed("writes the table", |it: &mut TagCheck| it.bumped = true),
         deed("writes the generation", |it: &mut TagCheck| {
-            it.generation = 1
+            it.generation = 1;
         }),
     ];
     if event == EventWrites::GenerationFirst {
@@ -170,10 +170,10 @@ pub fn copy_from_redis(checked: Checked) -> Threads<Copied> {
         "reader",
         [
             deed("notes the generation", |it: &mut Copied| {
-                it.before = it.generation
+                it.before = it.generation;
             }),
             deed("reads a value whose tags are current", |it: &mut Copied| {
-                it.read_bumped = it.bumped
+                it.read_bumped = it.bumped;
             }),
             deed("puts it", move |it: &mut Copied| {
                 it.checked = Some(match checked {
@@ -188,7 +188,7 @@ pub fn copy_from_redis(checked: Checked) -> Threads<Copied> {
         [
             deed("bumps the tag", |it: &mut Copied| it.bumped = true),
             deed("is heard, where no entry has the tag", |it: &mut Copied| {
-                it.generation = 1
+                it.generation = 1;
             }),
         ],
     )
@@ -236,7 +236,7 @@ pub fn nested_load(inner: Inner) -> Threads<Nested> {
         [
             deed("commits", |it: &mut Nested| it.row = 2),
             deed("bumps the tag, and is acknowledged", |it: &mut Nested| {
-                it.redis = 2
+                it.redis = 2;
             }),
             deed("is heard by the node", |it: &mut Nested| it.held = None),
         ],
@@ -245,7 +245,7 @@ pub fn nested_load(inner: Inner) -> Threads<Nested> {
         "reader",
         [
             deed("takes the outer place", |it: &mut Nested| {
-                it.place = it.redis
+                it.place = it.redis;
             }),
             deed("reads the inner value", |it: &mut Nested| {
                 it.inner = it.held.unwrap_or((it.row, it.place));
@@ -287,7 +287,7 @@ pub fn renewal(presents_its_ticket: bool) -> Threads<Renewal> {
         [
             deed("takes its ticket", |it: &mut Renewal| it.ticket = it.seen),
             deed("finds the pointer at its version", |it: &mut Renewal| {
-                it.confirmed = !it.bumped
+                it.confirmed = !it.bumped;
             }),
             deed("renews", move |it: &mut Renewal| {
                 let admitted = !presents_its_ticket || it.ticket == it.seen;
@@ -300,7 +300,7 @@ pub fn renewal(presents_its_ticket: bool) -> Threads<Renewal> {
         [
             deed("bumps", |it: &mut Renewal| it.bumped = true),
             deed("is heard by the node", |it: &mut Renewal| {
-                (it.held, it.seen) = (false, 1)
+                (it.held, it.seen) = (false, 1);
             }),
         ],
     )

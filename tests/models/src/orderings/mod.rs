@@ -24,9 +24,11 @@ use std::{fmt::Debug, hash::Hash};
 pub struct Threads<S> {
     initial: S,
     harm: &'static str,
-    is_harmed: Box<dyn Fn(&S, &[usize]) -> bool + Send + Sync>,
+    is_harmed: IsHarmed<S>,
     threads: Vec<(&'static str, Vec<Deed<S>>)>,
 }
+
+type IsHarmed<S> = Box<dyn Fn(&S, &[usize]) -> bool + Send + Sync>;
 
 /// What a thread does in one step; it answers whether it can be done now.
 type Deed<S> = (&'static str, Box<dyn Fn(&mut S) -> bool + Send + Sync>);

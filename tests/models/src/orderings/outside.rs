@@ -73,7 +73,7 @@ pub fn insert(unknown: UnknownStore, other: Other) -> Threads<Insert> {
         [
             deed("commits version 2", |it: &mut Insert| it.row = 2),
             deed("inserts version 2", move |it: &mut Insert| {
-                it.insert(2, unknown)
+                it.insert(2, unknown);
             }),
         ],
     )
@@ -155,7 +155,7 @@ pub fn split_brain_writer(acknowledged: Acknowledged) -> Threads<SplitBrain> {
         "filler",
         [
             deed("sees the promotion", |it: &mut SplitBrain| {
-                it.promoted = true
+                it.promoted = true;
             }),
             deed(
                 "takes the version on the new master",
@@ -163,7 +163,7 @@ pub fn split_brain_writer(acknowledged: Acknowledged) -> Threads<SplitBrain> {
             ),
             deed("loads", |it: &mut SplitBrain| it.loaded = it.row),
             deed("fills on the new master", |it: &mut SplitBrain| {
-                it.value = Some((it.loaded, it.ticket))
+                it.value = Some((it.loaded, it.ticket));
             }),
         ],
     )
@@ -211,7 +211,7 @@ pub fn split_brain_reader(attached: Attached) -> Threads<SplitBrain> {
         "writer",
         [
             deed("sees the promotion", |it: &mut SplitBrain| {
-                it.promoted = true
+                it.promoted = true;
             }),
             deed(
                 "commits, bumps on the new master, and is acknowledged",
@@ -282,7 +282,7 @@ pub fn proof_after_a_pause(live_by: LiveBy) -> Threads<Pause> {
     .thread(
         "reader",
         [deed("reads", |it: &mut Pause| {
-            it.hit = it.live && it.applied < 2
+            it.hit = it.live && it.applied < 2;
         })],
     )
 }

@@ -17,7 +17,7 @@ use self::{
 use crate::explore::{Steps, System};
 
 /// The protocol, with what happens to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Protocol {
     /// The protection that is missing.
     pub off: Option<Protection>,

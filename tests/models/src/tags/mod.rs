@@ -15,7 +15,7 @@ use self::{
 use crate::explore::{Steps, System};
 
 /// Nodes, readers, writers and what happens to them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Tagged {
     /// What is missing.
     pub off: Option<Protection>,

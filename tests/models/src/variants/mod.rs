@@ -12,7 +12,7 @@ use self::state::{
 use crate::explore::{Steps, System};
 
 /// A protocol and the faults that it meets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Variant {
     /// How an invalidation works.
     pub invalidation: Invalidation,
