@@ -24,7 +24,7 @@ fn tokens() -> Variant {
 fn looking_for(looked_for: Harm, variant: &Variant) -> Variant {
     Variant {
         looked_for: Some(looked_for),
-        ..variant.clone()
+        ..*variant
     }
 }
 
