@@ -138,7 +138,7 @@ fn under_the_lock_the_order_of_the_event_does_not_matter() {
 fn table_then_generation_in_the_reader_breaks() {
     breaks(HARM, || race(Order::TableFirst, Order::TableFirst));
     breaks(HARM, || {
-        race_of_readers(Order::TableFirst, Order::TableFirst)
+        race_of_readers(Order::TableFirst, Order::TableFirst);
     });
 }
 
