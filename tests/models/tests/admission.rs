@@ -22,7 +22,9 @@ fn lossy(guard: Guard) -> Admission {
 
 #[test]
 fn as_built_it_holds() {
+    holds(built());
     holds(Admission {
+        writers: &[Origin::Far],
         readers: 3,
         ..built()
     });

@@ -59,7 +59,6 @@ fn without(off: Protection, protocol: Protocol) -> Protocol {
 fn two_readers_and_writers_on_two_nodes_hold() {
     holds(Protocol {
         writers: &[0, 1],
-        beats: 1,
         ..far_writer()
     });
 }
