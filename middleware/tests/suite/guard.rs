@@ -126,6 +126,23 @@ async fn the_question_has_a_deadline_of_its_own() {
 }
 
 #[tokio::test]
+async fn f3_the_time_that_the_question_takes_is_taken_off_the_life() {
+    let patient = |tiers: TiersBuilder| tiers.remote_timeout(Duration::from_secs(60));
+    let layer = layer().guard_within(Duration::from_secs(60));
+    let node = Node::start_with(layer, patient).await;
+    let held = node.ask(async { node.hub.hold(true) });
+    let later = async {
+        node.hub.until_held(1).await;
+        node.clock.advance(Duration::from_secs(5));
+        node.hub.hold(false);
+    };
+
+    let (headers, ()) = tokio::join!(held, later);
+
+    assert_shared(&headers, 55, KEYS);
+}
+
+#[tokio::test]
 async fn only_a_page_that_an_edge_may_keep_is_asked_about() {
     let node = Node::start(unchanged).await;
     let authorized = [("authorization", "Bearer x")];

@@ -166,6 +166,42 @@ async fn a_page_of_nested_loads_carries_their_names_their_tags_and_the_shortest_
     assert_eq!(shop.tiers.report().counters().loads, 3);
 }
 
+/// An edge that learns new keys from a whole response only must not be told that nothing has changed.
+#[tokio::test]
+async fn v3_what_a_value_shows_changes_the_validator_though_its_content_does_not() {
+    let shop = Shop::open().await;
+    let (fronts, lamps) = (
+        shop.cache("front", lasting(60)),
+        shop.cache("lamp", lasting(60)),
+    );
+    let changed = fronts.clone();
+    let page = async move |Path(lamp): Path<u64>| {
+        let front = fronts.get_or_load(&1, |_| {
+            let lamps = lamps.clone();
+            async move {
+                load(&lamps, lamp, text("lamp")).await;
+                Ok::<_, BoxError>("a lamp".to_owned())
+            }
+        });
+        front.await.unwrap();
+    };
+    let layer = EdgeLayer::new(Profile::fastly()).etags("1");
+    let router = Router::new()
+        .route("/{id}", get(page).layer(Public))
+        .layer(layer);
+
+    let mut validators = Vec::new();
+    for lamp in [1, 2, 1] {
+        changed.invalidate(&1).await.unwrap();
+        let (_, headers) = ask(&router, lamp).await;
+        validators.push(only(&headers, "etag").to_owned());
+    }
+
+    assert_ne!(validators[0], validators[1]);
+    assert_eq!(validators[0], validators[2]);
+    assert!(validators[0].starts_with("W/"), "{}", validators[0]);
+}
+
 /// Whose page shows no basket.
 const NOBODY: u64 = 0;
 
