@@ -55,14 +55,17 @@ sub vcl_backend_response {
     }
     if (beresp.http.Surrogate-Control ~ "(?i)(^|[,\s])max-age=[0-9]+") {
         set beresp.ttl = std.duration(regsub(beresp.http.Surrogate-Control, "(?i)^.*?(?:^|[,\s])max-age=([0-9]+).*$", "\1s"), 0s);
-        # How long a page that was purged softly may still be served while a new one is fetched.
-        set beresp.grace = 10s;
+        # How long a page past its time, or purged softly, may still be served while a new one is fetched.
+        set beresp.grace = 0s;
+        if (beresp.http.Surrogate-Control ~ "(?i)(^|[,\s])stale-while-revalidate=[0-9]+") {
+            set beresp.grace = std.duration(regsub(beresp.http.Surrogate-Control, "(?i)^.*(?:^|[,\s])stale-while-revalidate=([0-9]+).*$", "\1s"), 0s);
+        }
     }
     if (beresp.http.Surrogate-Key) {
         std.collect(beresp.http.Surrogate-Key, " ");
         set beresp.http.xkey = beresp.http.Surrogate-Key;
     }
-    return (deliver);
+    # No return: what says nothing to edges is judged by Varnish's own rules, which obey Cache-Control: private.
 }
 
 sub vcl_deliver {

@@ -73,7 +73,8 @@ impl Purger {
         if *self.0.ending.borrow() {
             return Err(PurgeError::closed());
         }
-        let keys = distinct(keys)?;
+        let checked = keys.into_iter().map(|key| key::checked(key.as_ref()));
+        let keys: Vec<_> = checked.collect::<Result<_, _>>()?;
         let vendors = self.0.lanes.iter().map(Lane::name);
         let ticket = Ticket::new(vendors, keys.len());
         for lane in &*self.0.lanes {
@@ -281,20 +282,4 @@ impl Drop for Closing {
     fn drop(&mut self) {
         self.0.iter().for_each(Lane::close);
     }
-}
-
-/// Each key once, in the order in which they came.
-///
-/// # Errors
-/// One of them is no surrogate key.
-fn distinct(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Arc<str>>, PurgeError> {
-    let mut seen = HashSet::new();
-    let mut distinct = Vec::new();
-    for key in keys {
-        let key = key::checked(key.as_ref())?;
-        if seen.insert(Arc::clone(&key)) {
-            distinct.push(key);
-        }
-    }
-    Ok(distinct)
 }

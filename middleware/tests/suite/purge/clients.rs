@@ -217,9 +217,19 @@ pub(crate) fn client(vendor: Vendor, fake: &Fake) -> Box<dyn Purge> {
     client_with(vendor, &fake.url(), TOKEN)
 }
 
-/// A client that waits 300 ms for an answer.
+/// A client that waits for an answer longer than any test needs.
 pub(crate) fn client_with(vendor: Vendor, url: &str, token: &str) -> Box<dyn Purge> {
-    let (token, limit) = (Secret::new(token).unwrap(), Duration::from_millis(300));
+    client_waiting(Duration::from_secs(30), vendor, url, token)
+}
+
+/// A client that waits so long for an answer.
+pub(crate) fn client_waiting(
+    limit: Duration,
+    vendor: Vendor,
+    url: &str,
+    token: &str,
+) -> Box<dyn Purge> {
+    let token = Secret::new(token).unwrap();
     match vendor {
         Vendor::Fastly => Box::new(
             Fastly::builder("SU1Z0isxPaozGVKXdv0eY", token)
@@ -261,7 +271,7 @@ pub(crate) fn cloudflare(fake: &Fake) -> Boxed {
 }
 
 pub(crate) fn farm<const N: usize>(fakes: [&Fake; N]) -> Vec<Varnish> {
-    let limit = Duration::from_millis(300);
+    let limit = Duration::from_secs(30);
     Varnish::builder(fakes.map(Fake::url))
         .token(Secret::new(TOKEN).unwrap())
         .timeout(limit)

@@ -52,12 +52,12 @@ struct Inner {
     quota: Mutex<Option<Quota>>,
 }
 
-/// So many calls in a period of real time.
+/// So many calls, then none for a while of real time.
 struct Quota {
     calls: usize,
-    period: Duration,
+    pause: Duration,
     used: usize,
-    since: Instant,
+    over_until: Option<Instant>,
 }
 
 impl Fake {
@@ -88,13 +88,13 @@ impl Fake {
         self
     }
 
-    /// Answers 429 and a time to the calls beyond so many in a period.
-    pub(crate) fn with_quota(self, calls: usize, period: Duration) -> Self {
+    /// After so many calls it answers 429 and a time, until that has passed.
+    pub(crate) fn with_quota(self, calls: usize, pause: Duration) -> Self {
         *self.inner.quota.lock().unwrap() = Some(Quota {
             calls,
-            period,
+            pause,
             used: 0,
-            since: Instant::now(),
+            over_until: None,
         });
         self
     }
@@ -167,14 +167,19 @@ impl Inner {
     fn over_quota(&self) -> Option<Response> {
         let mut quota = self.quota.lock().unwrap();
         let quota = quota.as_mut()?;
-        if quota.since.elapsed() >= quota.period {
-            quota.since = Instant::now();
-            quota.used = 0;
+        if quota
+            .over_until
+            .is_some_and(|until| until <= Instant::now())
+        {
+            (quota.used, quota.over_until) = (0, None);
         }
         quota.used += 1;
-        let seconds = quota.period.as_secs().to_string();
-        (quota.used > quota.calls)
-            .then(|| (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)]).into_response())
+        if quota.used <= quota.calls {
+            return None;
+        }
+        quota.over_until.get_or_insert(Instant::now() + quota.pause);
+        let seconds = quota.pause.as_secs().to_string();
+        Some((StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, seconds)]).into_response())
     }
 }
 

@@ -12,7 +12,7 @@ async fn keys_that_are_asked_for_within_a_window_share_a_call() {
     let edge = Scripted::edge();
     let purger = once(&edge).build().unwrap();
 
-    let first = purger.purge(["a", "b"], Mode::Hard).unwrap();
+    let first = purger.purge(["a", "b", "a"], Mode::Hard).unwrap();
     let second = purger.purge(["b", "c"], Mode::Hard).unwrap();
     first.acknowledged().await.unwrap();
     second.acknowledged().await.unwrap();

@@ -13,7 +13,7 @@ use tricache_middleware::purge::{
 };
 
 use super::{
-    clients::{Boxed, client_with, quick},
+    clients::{Boxed, client_waiting, client_with, quick},
     fakes::{Fake, Fault, TOKEN, VENDORS, Vendor},
 };
 
@@ -55,12 +55,13 @@ async fn no_failure_of_a_vendor_brings_its_token_into_logs_errors_or_reports() {
         Fault::Status(429),
         Fault::Status(401),
     ];
+    let limit = Duration::from_millis(200);
     let mut shown = String::new();
 
     for vendor in VENDORS {
         let fake = Fake::of(vendor).await.failing(faults.clone());
         let purger = quick()
-            .vendor(Boxed(client_with(vendor, &fake.url(), TOKEN)))
+            .vendor(Boxed(client_waiting(limit, vendor, &fake.url(), TOKEN)))
             .build()
             .unwrap();
         let receipt = purger.purge(["a"], Mode::Hard).unwrap();

@@ -11,6 +11,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
+use http::{HeaderMap, HeaderName};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -126,6 +127,17 @@ async fn varnish_refuses_whoever_has_not_the_token() {
 }
 
 #[tokio::test]
+async fn varnish_keeps_nothing_that_is_private_in_either_header() {
+    let origin = Origin::start().await;
+    let varnish = origin.varnish();
+
+    for path in ["/private", "/private-to-edges"] {
+        let first = read(&varnish, path).await;
+        assert_ne!(read(&varnish, path).await, first);
+    }
+}
+
+#[tokio::test]
 async fn each_varnish_of_a_farm_is_purged_though_one_is_down() {
     let origin = Origin::start().await;
     let (one, two, down) = (origin.varnish(), origin.varnish(), origin.varnish());
@@ -218,11 +230,24 @@ async fn page(State(pages): State<Pages>, Path(name): Path<String>) -> impl Into
         &pages.sofas
     };
     let times = count.fetch_add(1, SeqCst) + 1;
-    let keys = format!("product.{name} furniture");
-    let headers = [
-        ("surrogate-control", "max-age=600".to_owned()),
-        ("surrogate-key", keys),
-    ];
+    let shared = "max-age=600, stale-while-revalidate=60";
+    let (cache_control, surrogate_control) = match &*name {
+        "private" => ("private, max-age=600", None),
+        "private-to-edges" => ("public, max-age=600", Some("private, no-store")),
+        _ => ("public, max-age=0", Some(shared)),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert("cache-control", cache_control.parse().unwrap());
+    headers.extend(surrogate_control.map(|text| {
+        (
+            HeaderName::from_static("surrogate-control"),
+            text.parse().unwrap(),
+        )
+    }));
+    headers.insert(
+        "surrogate-key",
+        format!("product.{name} furniture").parse().unwrap(),
+    );
     (headers, format!("{name} {times}"))
 }
 
