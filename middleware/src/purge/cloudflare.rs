@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     batch::Batch,
     error::PurgeError,
-    http::{Endpoint, Plain, Reply},
+    http::{Endpoint, Plain, Reply, check_id},
     limits::{Limits, Quota},
     secret::Secret,
     vendor::{Answer, Failure, Purge, PurgeFuture},
@@ -159,11 +159,7 @@ impl CloudflareBuilder {
     /// # Errors
     /// The zone's id or the address is not one, or the machine trusts no certificate.
     pub fn build(self) -> Result<Cloudflare, PurgeError> {
-        if self.zone.is_empty() || !self.zone.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(PurgeError::config(
-                "the id of a Cloudflare zone has letters and digits only",
-            ));
-        }
+        check_id(&self.zone, "Cloudflare zone")?;
         Ok(Cloudflare {
             endpoint: Endpoint::new(&self.address, Plain::Loopback, self.timeout)?,
             zone: self.zone,

@@ -9,7 +9,7 @@ use std::{
 use super::{
     batch::Batch,
     error::PurgeError,
-    http::{Endpoint, Plain, Reply},
+    http::{Endpoint, Plain, Reply, check_id},
     limits::{Limits, Quota},
     secret::Secret,
     signature::{Unsigned, sign},
@@ -216,16 +216,7 @@ impl CloudFrontBuilder {
     /// # Errors
     /// The distribution's id or the address is not one, or the machine trusts no certificate.
     pub fn build(self) -> Result<CloudFront, PurgeError> {
-        if self.distribution.is_empty()
-            || !self
-                .distribution
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric())
-        {
-            return Err(PurgeError::config(
-                "the id of a CloudFront distribution has letters and digits only",
-            ));
-        }
+        check_id(&self.distribution, "CloudFront distribution")?;
         Ok(CloudFront {
             endpoint: Endpoint::new(&self.address, Plain::Loopback, self.timeout)?,
             distribution: self.distribution,

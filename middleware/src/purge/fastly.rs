@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     batch::{Batch, Mode},
     error::PurgeError,
-    http::{Endpoint, Plain, Reply},
+    http::{Endpoint, Plain, Reply, check_id},
     limits::{Limits, Quota},
     secret::Secret,
     vendor::{Answer, Failure, Purge, PurgeFuture},
@@ -123,16 +123,7 @@ impl FastlyBuilder {
     /// # Errors
     /// The service's id or the address is not one, or the machine trusts no certificate.
     pub fn build(self) -> Result<Fastly, PurgeError> {
-        if self.service.is_empty()
-            || !self
-                .service
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric())
-        {
-            return Err(PurgeError::config(
-                "the id of a Fastly service has letters and digits only",
-            ));
-        }
+        check_id(&self.service, "Fastly service")?;
         Ok(Fastly {
             endpoint: Endpoint::new(&self.address, Plain::Loopback, self.timeout)?,
             service: self.service,

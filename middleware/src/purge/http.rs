@@ -35,6 +35,18 @@ pub(crate) enum Plain {
     Loopback,
 }
 
+/// The id of `what` at a vendor, which becomes a part of a path.
+///
+/// # Errors
+/// It is empty, or has anything but letters and digits.
+pub(crate) fn check_id(id: &str, what: &str) -> Result<(), PurgeError> {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let message = format!("the id of a {what} has letters and digits only");
+        return Err(PurgeError::config(message));
+    }
+    Ok(())
+}
+
 /// What a vendor answered.
 #[derive(Debug)]
 pub(crate) struct Reply {
