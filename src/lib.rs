@@ -74,6 +74,9 @@ mod codec;
 mod engine;
 mod error;
 mod feed;
+#[cfg(feature = "proof")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod invalidate;
 mod load;
 mod local;

@@ -28,6 +28,8 @@
 //!
 //! A flag that this format does not name is refused, since it may change the meaning of the rest.
 
+#[cfg(feature = "proof")]
+pub(super) mod fuzz;
 mod header;
 mod labels;
 mod lz4;

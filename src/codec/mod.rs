@@ -21,6 +21,8 @@ mod codecs;
 mod encoded_len;
 mod envelope;
 mod error;
+#[cfg(feature = "proof")]
+pub(crate) mod fuzz;
 mod limits;
 #[cfg(feature = "messagepack")]
 mod messagepack;

@@ -9,6 +9,8 @@ mod agreement;
 mod breaker;
 mod connection;
 mod dependents;
+#[cfg(feature = "proof")]
+pub(crate) mod fuzz;
 mod inspect;
 mod layout;
 mod many;

@@ -199,7 +199,7 @@ pub(super) fn values(reply: Value) -> Result<Vec<Value>, RemoteError> {
     }
 }
 
-fn snapshot(mut values: impl Iterator<Item = Value>) -> Snapshot {
+pub(super) fn snapshot(mut values: impl Iterator<Item = Value>) -> Snapshot {
     let mut bytes = || match values.next() {
         Some(Value::BulkString(bytes)) => Some(bytes),
         _ => None,

@@ -434,7 +434,7 @@ pub(super) fn opened(reply: Value) -> Result<Opened, RemoteError> {
 }
 
 /// The events of an `XRANGE` reply: `[[id, [field, text]], …]`. One that does not parse breaks the chain, as it must.
-fn events(log: Value) -> Result<Vec<Event>, RemoteError> {
+pub(super) fn events(log: Value) -> Result<Vec<Event>, RemoteError> {
     let Value::Array(entries) = log else {
         return Err(RemoteError::Nonsense("the answer to a replay"));
     };

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use check::{Finding, Source, check};
 
 /// Top-level modules and their ranks. Modules of equal rank do not import each other; see [`may_import`].
-const RANKS: [(&str, u8); 18] = [
+const RANKS: [(&str, u8); 19] = [
     ("error", 0),
     ("outcome", 0),
     ("model", 0),
@@ -32,6 +32,7 @@ const RANKS: [(&str, u8); 18] = [
     ("invalidate", 3),
     ("engine", 4),
     ("cache", 5),
+    ("fuzzing", TOP),
     ("tiers", TOP),
     ("lib", TOP),
 ];

@@ -15,6 +15,8 @@
 mod access;
 mod canon;
 mod error;
+#[cfg(feature = "proof")]
+pub(super) mod fuzz;
 mod probe;
 mod samples;
 mod shape;
