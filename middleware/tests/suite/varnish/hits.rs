@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use tricache_middleware::EdgeLayer;
-use tricache_middleware::Profile;
+use tricache_middleware::{EdgeLayer, Profile};
 use tricache_test_support::eventually;
 
 use super::site::Site;
@@ -60,7 +59,6 @@ async fn a_page_leaves_varnish_when_its_data_ends() {
     assert_eq!(site.origin.answers("/pairs/1/1"), [200, 200]);
 }
 
-/// A page that may be served past its life is not served past that.
 #[tokio::test]
 async fn a_visitor_who_has_the_page_is_told_so_by_varnish() {
     let site = Site::open().await;

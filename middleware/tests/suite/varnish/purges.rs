@@ -1,9 +1,14 @@
 //! What a purge takes out of Varnish, and what stays.
 
+use http::Request;
 use tricache_middleware::{EdgeLayer, Profile, purge::Mode};
 use tricache_test_support::eventually;
 
-use super::site::{Site, What, layer};
+use super::{
+    TOKEN,
+    site::{Site, What, layer},
+};
+use crate::visitor::Visitor;
 
 #[tokio::test]
 async fn a_purge_takes_the_pages_that_show_a_product_and_no_other() {
@@ -106,6 +111,34 @@ async fn without_a_stale_window_a_soft_purge_lets_the_next_visitor_wait_for_the_
     site.changed(What::Product(1), Mode::Soft).await;
 
     assert_eq!(visitor.get("/products/1").await.body, "new");
+}
+
+/// While Redis is away nobody can vouch for it. The old page is not what is served instead for the rest of its stale window.
+#[tokio::test]
+async fn a_page_that_may_no_longer_be_kept_takes_the_old_one_with_it() {
+    let site = Site::open().await;
+    site.store.put(1, "lamp", []);
+    let mut visitor = site.visitor();
+    visitor.get("/products/1").await;
+    assert_eq!(purged(&mut visitor, "xkey-softpurge").await, "1");
+
+    site.hub.refuse(true);
+    let stale = visitor.get("/products/1").await;
+    eventually("the page that came may not be kept", async || {
+        !visitor.get("/products/1").await.is_hit()
+    })
+    .await;
+
+    assert!(stale.is_hit());
+    assert_eq!(purged(&mut visitor, "xkey-purge").await, "0");
+}
+
+/// How many pages of product 1 Varnish had, by one of its calls.
+async fn purged(visitor: &mut Visitor, call: &str) -> String {
+    let request = Request::builder().method("PURGE").uri("/");
+    let request = request.header("x-purge-token", TOKEN);
+    let request = request.header(call, "product.1").body(()).unwrap();
+    visitor.ask(&request).await.header("x-purged").to_owned()
 }
 
 /// What has changed may change again at once: for ten seconds its pages are kept for two, and not past them.

@@ -1,5 +1,7 @@
 //! The two races of a purge with a refill, at a real Varnish: without the guard it ends with the old page, with it never.
 
+use std::time::Duration;
+
 use tricache::{Protection, TiersBuilder};
 use tricache_middleware::purge::Mode;
 use tricache_test_support::eventually;
@@ -122,7 +124,7 @@ async fn prepare(site: &Site) {
     site.store.put(1, "old", ["lamps"]);
     site.changed(What::Product(1), Mode::Hard).await;
     // Long enough that nothing counts as changed lately.
-    site.clock.advance(std::time::Duration::from_secs(30));
+    site.clock.advance(Duration::from_secs(30));
     site.visitor().get(PAGE).await;
     site.tiers.until_caught_up().await.unwrap();
     assert!(site.visitor().get(PAGE).await.is_hit());

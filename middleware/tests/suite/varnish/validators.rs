@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tricache_middleware::purge::Mode;
+use tricache::Version;
+use tricache_middleware::{EdgeLayer, Profile, purge::Mode};
 use tricache_test_support::eventually;
 
 use super::site::{Site, What};
@@ -81,7 +82,7 @@ async fn a_refill_with_another_content_under_the_same_version_has_another_valida
 /// Past its life and its stale window a page is of use for one thing: to ask whether it is still the same.
 #[tokio::test]
 async fn a_page_without_a_stale_window_is_revalidated_too() {
-    let layer = tricache_middleware::EdgeLayer::new(tricache_middleware::Profile::varnish());
+    let layer = EdgeLayer::new(Profile::varnish());
     let site = Site::with(layer.etags("1"), |tiers| tiers).await;
     site.store.put(1, "lamp", []);
     let mut visitor = site.visitor();
@@ -119,7 +120,7 @@ async fn assert_is_found_by_its_new_tag_alone(site: &Site, visitor: &mut Visitor
     assert!(!visitor.get(path).await.is_hit(), "it has not the new tag");
 }
 
-async fn version(site: &Site) -> tricache::Version {
+async fn version(site: &Site) -> Version {
     let product = site.products.get(&1).await.unwrap().unwrap();
     product.version().unwrap()
 }
