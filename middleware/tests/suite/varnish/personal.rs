@@ -1,10 +1,13 @@
 //! Nothing that was made for one user is served to another, and what is everybody's is kept.
 
 use axum::{middleware::map_response, response::Response};
-use http::{HeaderValue, Method, header::CACHE_CONTROL};
+use http::{
+    HeaderValue, Method, Request,
+    header::{AUTHORIZATION, CACHE_CONTROL},
+};
 use tricache_middleware::{EdgeLayer, Profile};
 
-use super::varnish_before;
+use super::{site::Site, varnish_before};
 use crate::{
     onlookers::{SHARED, look, pages, shapes, unlayered_pages},
     origin::Origin,
@@ -38,6 +41,22 @@ async fn a_policy_that_says_public_everywhere_is_found_out() {
 
     // For each of 3 cookies both onlookers see one marked page and two others; one sees a page that varies and is not marked.
     assert_eq!(outcome.wrong.len(), 3 * 3 * 2 + 1, "{:#?}", outcome.wrong);
+}
+
+#[tokio::test]
+async fn who_sends_authorization_is_answered_by_the_service() {
+    let site = Site::open().await;
+    site.store.put(1, "lamp", []);
+    let mut visitor = site.visitor();
+    visitor.get("/products/1").await;
+    let asks = Request::get("/products/1").header(AUTHORIZATION, "Bearer x");
+
+    let seen = visitor.ask(&asks.body(()).unwrap()).await;
+
+    assert!(!seen.is_hit());
+    assert_eq!(seen.header("cache-control"), "private, no-store");
+    assert_eq!(site.origin.answers("/products/1"), [200, 200]);
+    assert!(visitor.get("/products/1").await.is_hit());
 }
 
 async fn say_public(mut response: Response) -> Response {
