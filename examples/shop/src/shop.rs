@@ -51,10 +51,10 @@ impl Shop {
         Ok(Self {
             store,
             edge: Edge::default(),
-            products: tiers.cache("product", minute.clone())?,
-            reviews: tiers.cache("reviews", minute.clone())?,
+            products: tiers.cache("product", minute)?,
+            reviews: tiers.cache("reviews", minute)?,
             lists: tiers.cache("list", Policy::ttl(Duration::from_secs(30)))?,
-            newest: tiers.cache("newest", minute.clone())?,
+            newest: tiers.cache("newest", minute)?,
             accounts: tiers.cache("account", minute.visibility(Visibility::User))?,
             tiers,
         })

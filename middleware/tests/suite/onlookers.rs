@@ -40,42 +40,44 @@ pub(crate) struct Shape {
 
 /// Every shape there is.
 pub(crate) fn shapes() -> Vec<Shape> {
-    let mut shapes = vec![Shape::plain()];
-    vary(&mut shapes, ["", "theme=dark", "session=a"], |s, v| {
-        s.cookie = v;
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT];
+    let authorizations = ["", "Basic YTph", "Bearer a-token"];
+    let cookies = ["", "theme=dark", "session=a"];
+    let shapes = each(&[Shape::plain()], &cookies, |shape, cookie| {
+        shape.cookie = cookie;
     });
-    vary(&mut shapes, ["", "Basic YTph", "Bearer a-token"], |s, v| {
-        s.authorization = v
+    let shapes = each(&shapes, &authorizations, |shape, text| {
+        shape.authorization = text;
     });
-    vary(
-        &mut shapes,
-        [Method::GET, Method::HEAD, Method::POST, Method::PUT],
-        |s, v| s.method = v,
-    );
-    vary(&mut shapes, ["nobody", "inner", "outer"], |s, v| {
-        s.sets_cookie = v;
+    let shapes = each(&shapes, &methods, |shape, method| {
+        shape.method = method;
     });
-    vary(&mut shapes, [200, 301, 404, 500, 206], |s, v| s.status = v);
-    vary(&mut shapes, [true, false], |s, v| s.is_marked = v);
-    vary(&mut shapes, ["public", "varying", "user"], |s, v| {
-        s.shows = v;
+    let shapes = each(&shapes, &["nobody", "inner", "outer"], |shape, who| {
+        shape.sets_cookie = who;
     });
-    shapes
+    let shapes = each(&shapes, &[200, 301, 404, 500, 206], |shape, status| {
+        shape.status = status;
+    });
+    let shapes = each(&shapes, &[true, false], |shape, yes| {
+        shape.is_marked = yes;
+    });
+    each(&shapes, &["public", "varying", "user"], |shape, whose| {
+        shape.shows = whose;
+    })
 }
 
-fn vary<T: Clone, const N: usize>(
-    shapes: &mut Vec<Shape>,
-    values: [T; N],
-    set: impl Fn(&mut Shape, T),
-) {
-    let each = std::mem::take(shapes).into_iter();
-    shapes.extend(each.flat_map(|shape| {
-        values.clone().map(|value| {
-            let mut one = shape.clone();
-            set(&mut one, value);
-            one
-        })
-    }));
+/// Each of the shapes with each of the values.
+fn each<T: Clone>(shapes: &[Shape], values: &[T], set: impl Fn(&mut Shape, T)) -> Vec<Shape> {
+    let with = |shape: &Shape, value: &T| {
+        let mut shape = shape.clone();
+        set(&mut shape, value.clone());
+        shape
+    };
+    let each = shapes.iter().flat_map(|shape| {
+        let values = values.iter();
+        values.map(|value| with(shape, value)).collect::<Vec<_>>()
+    });
+    each.collect()
 }
 
 impl Shape {
