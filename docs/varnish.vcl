@@ -61,6 +61,8 @@ sub vcl_backend_response {
             set beresp.grace = std.duration(regsub(beresp.http.Surrogate-Control, "(?i)^.*(?:^|[,\s])stale-while-revalidate=([0-9]+).*$", "\1s"), 0s);
         }
     }
+    # How long a page past all that may still be asked about: an answer 304 renews it, and sends no body.
+    set beresp.keep = 10m;
     if (beresp.http.Surrogate-Key) {
         std.collect(beresp.http.Surrogate-Key, " ");
         set beresp.http.xkey = beresp.http.Surrogate-Key;

@@ -8,7 +8,7 @@
 //! curl -i localhost:3000/products/42
 //!     x-cache: loaded
 //!     cache-control: public, max-age=0, must-revalidate
-//!     surrogate-control: max-age=54
+//!     surrogate-control: max-age=54, stale-while-revalidate=60
 //!     surrogate-key: product.42
 //!
 //!     {"id":42,"name":"Lamp 42","category":"lamps","price_cents":2054,"sold":4}
@@ -22,15 +22,15 @@
 //!
 //! ```text
 //! curl -i 'localhost:3000/products?category=lamps'     # and &page=1
-//!     surrogate-control: max-age=28
-//!     surrogate-key: list.lamps_-2c0 product.42 product.2 product.12 … product.192 category-lamps
+//!     surrogate-control: max-age=28, stale-while-revalidate=60
+//!     surrogate-key: list.lamps_-2c0 product.42 product.2 product.12 … product.192 product.lamps-list
 //! ```
 //!
 //! What there is not is remembered for ten seconds, here and at the edge, or until it is created:
 //!
 //! ```text
 //! curl -i localhost:3000/products/3001                 # 404
-//!     surrogate-control: max-age=9
+//!     surrogate-control: max-age=9, stale-while-revalidate=60
 //!     surrogate-key: product.3001
 //!
 //! curl -i localhost:3000/products -H 'content-type: application/json' \
@@ -57,12 +57,17 @@
 //! curl -i 'localhost:3002/products?category=desks'     # but here
 //! ```
 //!
-//! Settings, all from the environment: `PORT` (3000), `REDIS_URL` (none: each process invalidates only itself),
-//! `DATABASE` (a file in the system's temporary folder; made and filled at the first start), `RUST_LOG` (info).
+//! For browsers there are `/`, a page of each category (`/c/lamps`) and of each product with its reviews (`/p/42`), and one that
+//! is private: `/account`, for who says `cookie: customer=7`. Behind Varnish the first four are answered without the shop:
+//! `examples/shop/demo` starts both, and shows step by step what is kept, purged and fetched anew.
+//!
+//! Settings, all from the environment: `PORT` (3000; 0: any that is free), `REDIS_URL` (none: each process invalidates only
+//! itself), `VARNISH` (none; or addresses between commas, with the configuration of `varnish.vcl`), `PURGE_TOKEN` (what that
+//! says), `DATABASE` (a file in the system's temporary folder; made and filled at the first start), `RUST_LOG` (info).
 
 use std::{env, error::Error, io::IsTerminal, path::PathBuf};
 
-use shop::{Shop, Store, Tiers, serve};
+use shop::{Edge, Shop, Store, Tiers, serve};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -76,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let store = Store::open(&database()).await?;
-    let shop = Shop::open(store, tiers().await?)?;
+    let shop = Shop::open(store, tiers().await?)?.behind(edge()?);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
 
@@ -97,6 +102,14 @@ async fn tiers() -> Result<Tiers, tricache::Error> {
         Ok(url) => tiers.redis(&url).build().await,
         Err(_) => tiers.build().await,
     }
+}
+
+fn edge() -> Result<Edge, Box<dyn Error>> {
+    let Ok(servers) = env::var("VARNISH") else {
+        return Ok(Edge::default());
+    };
+    let token = env::var("PURGE_TOKEN").map_err(|_| "VARNISH needs PURGE_TOKEN")?;
+    Ok(Edge::varnish(servers.split(','), &token)?)
 }
 
 async fn ctrl_c() {

@@ -41,6 +41,49 @@ pub struct Change {
     pub price_cents: Option<u32>,
 }
 
+/// What somebody thinks of a product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// The number of the product.
+    pub product: u32,
+    /// Who wrote it.
+    pub author: String,
+    /// From 1 to 5.
+    pub stars: u8,
+    /// What they wrote.
+    pub text: String,
+}
+
+/// A review that is about to be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewReview {
+    /// Who writes it.
+    pub author: String,
+    /// From 1 to 5.
+    pub stars: u8,
+    /// What they write.
+    pub text: String,
+}
+
+/// What a customer sees of themselves. Nobody else does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// What they are called.
+    pub name: String,
+    /// What they bought last, the newest first.
+    pub bought: Vec<Bought>,
+}
+
+/// A line of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bought {
+    /// The number of the product.
+    pub product: u32,
+    /// How many pieces of it.
+    pub pieces: u32,
+}
+
 /// A committed update: where the product was listed before, and where it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {

@@ -1,6 +1,6 @@
-//! The pages, and what of them is public.
+//! What there is, and what of it is public; and the answers for programs, in JSON.
 
-use std::{future::Future, io};
+use std::{future::Future, io, time::Duration};
 
 use axum::{
     Json, Router,
@@ -11,22 +11,32 @@ use axum::{
 };
 use serde::Deserialize;
 use tokio::net::TcpListener;
-use tricache::Report;
+use tricache::{Cached, Report};
 use tricache_middleware::{EdgeLayer, Profile, Public};
 
 use crate::{
-    model::{Change, NewProduct},
+    failure::Failure,
+    model::{Change, NewProduct, NewReview, Review},
+    pages,
     shop::{Page, Shop},
-    store::StoreError,
 };
 
-/// The shop's pages. One layer for all; only the two that are the same for everyone are marked.
+/// The shop's pages. One layer for all; only those that are the same for everyone are marked.
 pub fn routes(shop: Shop) -> Router {
+    let varnish = Profile::varnish().stale_while_revalidate(STALE);
     Router::new()
+        .route("/", get(pages::front).layer(Public))
+        .route("/p/{id}", get(pages::product).layer(Public))
+        .route("/c/{category}", get(pages::listing).layer(Public))
+        .route("/account", get(pages::account))
         .route("/products", get(listing).layer(Public).post(create))
         .route("/products/{id}", get(product).layer(Public).put(change))
+        .route(
+            "/products/{id}/reviews",
+            get(reviews).layer(Public).post(review),
+        )
         .route("/report", get(report))
-        .layer(EdgeLayer::new(Profile::varnish()))
+        .layer(EdgeLayer::new(varnish).etags(env!("CARGO_PKG_VERSION")))
         .with_state(shop)
 }
 
@@ -65,6 +75,15 @@ async fn listing(
     Ok(Json(shop.page(&wanted.category, wanted.page).await?))
 }
 
+async fn reviews(
+    State(shop): State<Shop>,
+    Path(id): Path<u32>,
+) -> Result<Json<Cached<Vec<Review>>>, Failure> {
+    let (product, reviews) = tokio::join!(shop.product(id), shop.reviews(id));
+    product?;
+    Ok(Json(reviews?))
+}
+
 async fn create(
     State(shop): State<Shop>,
     Json(product): Json<NewProduct>,
@@ -86,40 +105,25 @@ async fn change(
     })
 }
 
+async fn review(
+    State(shop): State<Shop>,
+    Path(id): Path<u32>,
+    Json(review): Json<NewReview>,
+) -> Result<StatusCode, Failure> {
+    if !(1..=5).contains(&review.stars) {
+        return Ok(StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let found = shop.review(id, review).await?;
+    Ok(if found {
+        StatusCode::CREATED
+    } else {
+        StatusCode::NOT_FOUND
+    })
+}
+
 async fn report(State(shop): State<Shop>) -> Json<Report> {
     Json(shop.report())
 }
 
-/// Why there is no page.
-enum Failure {
-    Cache(tricache::Error),
-    Store(StoreError),
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Cache(error) if error.is_absent() => StatusCode::NOT_FOUND,
-            Self::Cache(error) => unavailable(&error),
-            Self::Store(error) => unavailable(&error),
-        }
-        .into_response()
-    }
-}
-
-fn unavailable(error: &(dyn std::error::Error + 'static)) -> StatusCode {
-    tracing::error!(error, "a page could not be made");
-    StatusCode::SERVICE_UNAVAILABLE
-}
-
-impl From<tricache::Error> for Failure {
-    fn from(error: tricache::Error) -> Self {
-        Self::Cache(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
+/// How long past its life, or past a soft purge, Varnish may show a page while it fetches the new one.
+const STALE: Duration = Duration::from_secs(60);

@@ -16,6 +16,7 @@ pub(crate) fn fill_if_new(connection: &mut Connection) -> rusqlite::Result<()> {
     products(&transaction)?;
     customers(&transaction)?;
     orders(&transaction)?;
+    reviews(&transaction)?;
     transaction.pragma_update(None, "user_version", SEED)?;
     transaction.commit()
 }
@@ -54,7 +55,19 @@ fn orders(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn reviews(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare("INSERT INTO reviews VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for id in 1..=REVIEWS {
+        let round = id / PRODUCTS;
+        let author = format!("Customer {}", (id + round) % CUSTOMERS + 1);
+        let (stars, text) = OPINIONS[(id + round) as usize % OPINIONS.len()];
+        insert.execute(params![id, id * 31 % PRODUCTS + 1, author, stars, text])?;
+    }
+    Ok(())
+}
+
 const TABLES: &str = "
+    DROP TABLE IF EXISTS reviews;
     DROP TABLE IF EXISTS orders;
     DROP TABLE IF EXISTS customers;
     DROP TABLE IF EXISTS products;
@@ -62,12 +75,24 @@ const TABLES: &str = "
     CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
     CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers,
                          product_id INTEGER NOT NULL REFERENCES products, pieces INTEGER NOT NULL);
+    CREATE TABLE reviews (id INTEGER PRIMARY KEY, product INTEGER NOT NULL REFERENCES products, author TEXT NOT NULL,
+                          stars INTEGER NOT NULL, text TEXT NOT NULL);
     CREATE INDEX products_by_category ON products (category);
     CREATE INDEX orders_by_product ON orders (product_id);
+    CREATE INDEX orders_by_customer ON orders (customer_id);
+    CREATE INDEX reviews_by_product ON reviews (product);
 ";
 
+/// Stars, and why.
+const OPINIONS: [(u8, &str); 4] = [
+    (5, "Just as I hoped."),
+    (4, "Good, but the box was dented."),
+    (2, "Smaller than it looks."),
+    (5, "My second one."),
+];
+
 /// The category, and what one of its products is called.
-const CATEGORIES: [(&str, &str); 10] = [
+pub(crate) const CATEGORIES: [(&str, &str); 10] = [
     ("chairs", "Chair"),
     ("tables", "Table"),
     ("lamps", "Lamp"),
@@ -83,6 +108,7 @@ const CATEGORIES: [(&str, &str); 10] = [
 const PRODUCTS: u32 = 3_000;
 const CUSTOMERS: u32 = 500;
 const ORDERS: u32 = 8_000;
+const REVIEWS: u32 = 6_000;
 
 /// Stands in the database once it is filled. Another number fills it anew.
-const SEED: u32 = 1;
+const SEED: u32 = 2;

@@ -1,34 +1,44 @@
-//! Reads through the caches; writes, and then invalidates.
-//!
-//! What a write invalidates: the product, by its key, and the lists that it stands in, by the tag of their category.
-//! Nobody has to know which pages of a category are cached, or on which of them the product stands.
+//! Reads through the caches. What is written, and what that makes old, is in `writes`.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use serde::Serialize;
-use tricache::{BatchContext, Cached, Error, Loaded, Policy, Report, Tag, TieredCache, Tiers};
+use tricache::{
+    BatchContext, Cached, Error, Loaded, Policy, Report, Tag, TieredCache, Tiers, Visibility,
+};
 
 use crate::{
-    model::{Change, NewProduct, Product},
+    edge::Edge,
+    model::{Account, Product, Review},
     store::{Store, StoreError},
 };
 
 /// One instance of the shop: a store, and the caches in front of it. Clones share both.
 #[derive(Clone)]
 pub struct Shop {
-    store: Store,
-    tiers: Tiers,
-    products: TieredCache<u32, Product>,
+    pub(crate) store: Store,
+    pub(crate) tiers: Tiers,
+    pub(crate) edge: Edge,
+    pub(crate) products: TieredCache<u32, Product>,
+    pub(crate) reviews: TieredCache<u32, Vec<Review>>,
     lists: TieredCache<(String, u32), Vec<u32>>,
+    newest: TieredCache<&'static str, Vec<Review>>,
+    accounts: TieredCache<u32, Account>,
 }
 
 /// A page of a category. Its list and each of its products are cached for themselves: a product stands once in the
 /// cache, whatever lists it.
 #[derive(Serialize)]
 pub struct Page {
-    category: String,
-    page: u32,
-    products: Vec<Cached<Product>>,
+    pub(crate) category: String,
+    pub(crate) page: u32,
+    pub(crate) products: Vec<Cached<Product>>,
+}
+
+/// What a customer sees of themselves: their account, and the products that everybody sees.
+pub(crate) struct Own {
+    pub(crate) account: Cached<Account>,
+    pub(crate) products: Vec<Cached<Product>>,
 }
 
 impl Shop {
@@ -37,14 +47,23 @@ impl Shop {
     /// # Errors
     /// `tiers` already holds a cache of the same name.
     pub fn open(store: Store, tiers: Tiers) -> Result<Self, Error> {
-        let products = tiers.cache("product", Policy::ttl(Duration::from_secs(60)))?;
-        let lists = tiers.cache("list", Policy::ttl(Duration::from_secs(30)))?;
+        let minute = Policy::ttl(Duration::from_secs(60));
         Ok(Self {
             store,
+            edge: Edge::default(),
+            products: tiers.cache("product", minute)?,
+            reviews: tiers.cache("reviews", minute)?,
+            lists: tiers.cache("list", Policy::ttl(Duration::from_secs(30)))?,
+            newest: tiers.cache("newest", minute)?,
+            accounts: tiers.cache("account", minute.visibility(Visibility::User))?,
             tiers,
-            products,
-            lists,
         })
+    }
+
+    /// The same shop behind these servers, which are told what its writes make old.
+    #[must_use]
+    pub fn behind(self, edge: Edge) -> Self {
+        Self { edge, ..self }
     }
 
     /// The product `id`. That there is none is remembered, too: for ten seconds, or until it is created.
@@ -64,17 +83,64 @@ impl Shop {
     /// There is none ([`Error::is_absent`]), or the store does not answer.
     pub async fn page(&self, category: &str, page: u32) -> Result<Page, Error> {
         let ids = self.list(category, page).await?;
+        Ok(Page {
+            category: category.to_owned(),
+            page,
+            products: self.those(&ids).await?,
+        })
+    }
+
+    /// The newest reviews of the product `id`: none if there is no such product.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn reviews(&self, id: u32) -> Result<Cached<Vec<Review>>, Error> {
+        let store = self.store.clone();
+        self.reviews
+            .get_or_load(
+                &id,
+                |cx| async move { store.reviews_of(cx.into_key()).await },
+            )
+            .await
+    }
+
+    /// The newest reviews of all products: a list, with the tag of such lists.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn newest_reviews(&self) -> Result<Cached<Vec<Review>>, Error> {
+        let store = self.store.clone();
+        self.newest
+            .get_or_load(&"reviews", |_| async move {
+                let reviews = store.newest_reviews().await?;
+                Ok::<_, StoreError>(Loaded::new(reviews).tag(lists_of_reviews()))
+            })
+            .await
+    }
+
+    /// What a customer sees of themselves. The account is for their eyes alone, and so is every page that shows it; the
+    /// products are those that all pages share.
+    ///
+    /// # Errors
+    /// There is no such customer ([`Error::is_absent`]), or the store does not answer.
+    pub(crate) async fn own(&self, customer: u32) -> Result<Own, Error> {
+        let store = self.store.clone();
+        let load = |_| async move { store.account(customer).await };
+        let account = self.accounts.get_or_load(&customer, load).await?;
+        let ids: Vec<u32> = account.bought.iter().map(|line| line.product).collect();
+        let products = self.those(&ids).await?;
+        Ok(Own { account, products })
+    }
+
+    /// Those of the products that there are, in one query for all that no tier holds.
+    async fn those(&self, ids: &[u32]) -> Result<Vec<Cached<Product>>, Error> {
         let load = |cx: BatchContext<u32>| {
             let store = self.store.clone();
             async move { store.products(cx.into_keys()).await }
         };
-        let products = self.products.get_or_load_many(&ids, load).await?;
+        let products = self.products.get_or_load_many(ids, load).await?;
         let found = products.into_found()?.into_iter();
-        Ok(Page {
-            category: category.to_owned(),
-            page,
-            products: found.map(|(_, product)| product).collect(),
-        })
+        Ok(found.map(|(_, product)| product).collect())
     }
 
     /// The products on a page of `category`, by number. A page that is missing has the tag, too: it may come to be.
@@ -83,7 +149,7 @@ impl Shop {
         self.lists
             .get_or_load(&(category.to_owned(), page), |cx| async move {
                 let (category, page) = cx.into_key();
-                let tag = category_tag(&category);
+                let tag = lists_of(&category);
                 let ids = store.listing(category, page).await?;
                 let list = Some(ids).filter(|ids| !ids.is_empty());
                 Ok::<_, StoreError>(Loaded::from(list).tag(tag))
@@ -91,81 +157,32 @@ impl Shop {
             .await
     }
 
-    /// Adds a product and answers its number. Whoever has asked for that number before need not wait to see it.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    ///
-    /// # Cancel safety
-    /// Dropping this future stops nothing: what was committed is invalidated too.
-    pub async fn create(&self, product: NewProduct) -> Result<u32, StoreError> {
-        let shop = self.clone();
-        to_its_end(async move {
-            let category = product.category.clone();
-            let id = shop.store.create(product).await?;
-            shop.invalidate(id, &[category]).await;
-            Ok(id)
-        })
-        .await
-    }
-
-    /// Changes the product `id`, here and in every cache that shows it. Answers whether there is such a product.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    ///
-    /// # Cancel safety
-    /// Dropping this future stops nothing: what was committed is invalidated too.
-    pub async fn change(&self, id: u32, change: Change) -> Result<bool, StoreError> {
-        let shop = self.clone();
-        to_its_end(async move {
-            let Some(moved) = shop.store.change(id, change).await? else {
-                return Ok(false);
-            };
-            shop.invalidate(id, &moved.categories()).await;
-            Ok(true)
-        })
-        .await
-    }
-
-    /// After a commit: the product, and all lists of the categories that it left or entered.
-    async fn invalidate(&self, id: u32, categories: &[String]) {
-        let lists = categories.iter().map(|category| category_tag(category));
-        let (product, lists) = tokio::join!(
-            self.products.invalidate(&id),
-            self.tiers.invalidate_tags(lists)
-        );
-        if let Err(error) = product.and(lists) {
-            tracing::error!(%error, id, "committed, but not invalidated: caches show what was until its TTL");
-        }
-    }
-
     /// What the caches are doing.
     pub fn report(&self) -> Report {
         self.tiers.report()
     }
 
-    /// Tells what is still to be told to other instances, for at most five seconds.
+    /// Tells what is still to be told to other instances and to Varnish, for at most five seconds each.
     pub async fn close(&self) {
-        let drained = self.tiers.shutdown(Duration::from_secs(5)).await;
+        let drained = self.tiers.shutdown(LONGEST_CLOSE).await;
         if !drained.is_complete() {
             tracing::warn!(
                 pending = drained.pending(),
                 "closed before every invalidation was told"
             );
         }
+        self.edge.close(LONGEST_CLOSE).await;
     }
 }
 
 /// Which lists a category has is known to nobody; that they all have this tag is.
-fn category_tag(category: &str) -> Tag {
-    Tag::new(&format!("category-{category}"))
+pub(crate) fn lists_of(category: &str) -> Tag {
+    Tag::list_of(&format!("product/{category}"))
 }
 
-/// Runs a write in a task of its own: a handler is dropped when its client hangs up, between commit and invalidation
-/// too.
-async fn to_its_end<T: Send + 'static>(
-    write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::spawn(write).await.map_err(|_| StoreError::Stopped)?
+/// The tag of every list that a new review may join.
+pub(crate) fn lists_of_reviews() -> Tag {
+    Tag::list_of("review")
 }
+
+const LONGEST_CLOSE: Duration = Duration::from_secs(5);

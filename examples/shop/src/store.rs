@@ -4,12 +4,12 @@
 
 use std::{collections::HashMap, fmt, path::Path, time::Duration};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params, params_from_iter};
+use rusqlite::Connection;
 
 use crate::{
-    model::{Change, Moved, NewProduct, Product},
+    model::{Account, Change, Moved, NewProduct, NewReview, Product, Review},
     pool::Pool,
-    seed,
+    queries, seed,
 };
 
 /// The shop's database. Clones share its connections.
@@ -39,7 +39,7 @@ impl Store {
     /// The database does not answer.
     pub async fn product(&self, id: u32) -> Result<Option<Product>, StoreError> {
         self.pool
-            .run(move |connection| slowly(|| products(connection, &[id])))
+            .run(move |connection| slowly(|| queries::products(connection, &[id])))
             .await
             .map(|mut found| found.remove(&id))
     }
@@ -50,7 +50,7 @@ impl Store {
     /// The database does not answer.
     pub async fn products(&self, ids: Vec<u32>) -> Result<HashMap<u32, Product>, StoreError> {
         self.pool
-            .run(move |connection| slowly(|| products(connection, &ids)))
+            .run(move |connection| slowly(|| queries::products(connection, &ids)))
             .await
     }
 
@@ -61,7 +61,37 @@ impl Store {
     /// The database does not answer.
     pub async fn listing(&self, category: String, page: u32) -> Result<Vec<u32>, StoreError> {
         self.pool
-            .run(move |connection| slowly(|| listing(connection, &category, page)))
+            .run(move |connection| slowly(|| queries::listing(connection, &category, page)))
+            .await
+    }
+
+    /// The newest reviews of the product `id`, the newest first; none if there is no such product. Slow.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn reviews_of(&self, id: u32) -> Result<Vec<Review>, StoreError> {
+        self.pool
+            .run(move |connection| slowly(|| queries::reviews_of(connection, id)))
+            .await
+    }
+
+    /// The newest reviews of all products, the newest first. Slow.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn newest_reviews(&self) -> Result<Vec<Review>, StoreError> {
+        self.pool
+            .run(|connection| slowly(|| queries::newest_reviews(connection)))
+            .await
+    }
+
+    /// The customer of this number, and what they bought last; `None` if there is none. Slow.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn account(&self, customer: u32) -> Result<Option<Account>, StoreError> {
+        self.pool
+            .run(move |connection| slowly(|| queries::account(connection, customer)))
             .await
     }
 
@@ -71,7 +101,7 @@ impl Store {
     /// The database does not answer; then nothing was added.
     pub async fn create(&self, product: NewProduct) -> Result<u32, StoreError> {
         self.pool
-            .run(move |connection| create(connection, &product))
+            .run(move |connection| queries::create(connection, &product))
             .await
     }
 
@@ -81,7 +111,17 @@ impl Store {
     /// The database does not answer; then nothing was changed.
     pub async fn change(&self, id: u32, change: Change) -> Result<Option<Moved>, StoreError> {
         self.pool
-            .run(move |connection| apply(connection, id, &change))
+            .run(move |connection| queries::change(connection, id, &change))
+            .await
+    }
+
+    /// Adds a review of the product `id` and commits; `false` if there is no such product. Quick.
+    ///
+    /// # Errors
+    /// The database does not answer; then nothing was added.
+    pub async fn review(&self, id: u32, review: NewReview) -> Result<bool, StoreError> {
+        self.pool
+            .run(move |connection| queries::review(connection, id, &review))
             .await
     }
 
@@ -143,69 +183,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 fn slowly<T>(query: impl FnOnce() -> T) -> T {
     std::thread::sleep(SLOW);
     query()
-}
-
-fn products(connection: &Connection, ids: &[u32]) -> rusqlite::Result<HashMap<u32, Product>> {
-    let marks = vec!["?"; ids.len()].join(", ");
-    let sql = format!(
-        "SELECT id, name, category, price_cents,
-                (SELECT COALESCE(SUM(pieces), 0) FROM orders WHERE product_id = products.id)
-         FROM products WHERE id IN ({marks})"
-    );
-    let read = |row: &rusqlite::Row<'_>| {
-        let product = Product {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            category: row.get(2)?,
-            price_cents: row.get(3)?,
-            sold: row.get(4)?,
-        };
-        Ok((product.id, product))
-    };
-    let mut statement = connection.prepare(&sql)?;
-    statement.query_map(params_from_iter(ids), read)?.collect()
-}
-
-fn listing(connection: &Connection, category: &str, page: u32) -> rusqlite::Result<Vec<u32>> {
-    let mut statement = connection.prepare(
-        "SELECT id FROM products WHERE category = ?1 ORDER BY id LIMIT ?2 OFFSET ?2 * ?3",
-    )?;
-    statement
-        .query_map(params![category, PAGE, page], |row| row.get(0))?
-        .collect()
-}
-
-fn create(connection: &Connection, product: &NewProduct) -> rusqlite::Result<u32> {
-    let NewProduct {
-        name,
-        category,
-        price_cents,
-    } = product;
-    connection.query_row(
-        "INSERT INTO products (name, category, price_cents) VALUES (?1, ?2, ?3) RETURNING id",
-        params![name, category, price_cents],
-        |row| row.get(0),
-    )
-}
-
-fn apply(connection: &mut Connection, id: u32, change: &Change) -> rusqlite::Result<Option<Moved>> {
-    // Takes the write lock at once: two writers that both begin with a read could not both go on.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let from = transaction.query_row("SELECT category FROM products WHERE id = ?1", [id], |row| {
-        row.get(0)
-    });
-    let Some(from) = from.optional()? else {
-        return Ok(None);
-    };
-    let to = transaction.query_row(
-        "UPDATE products SET name = COALESCE(?2, name), category = COALESCE(?3, category),
-                             price_cents = COALESCE(?4, price_cents)
-         WHERE id = ?1 RETURNING category",
-        params![id, change.name, change.category, change.price_cents],
-        |row| row.get(0),
-    )?;
-    transaction.commit()?;
-    Ok(Some(Moved { from, to }))
 }
 
 /// How many products a page lists.

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, routing::get as on_get};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tower::{Layer, ServiceExt};
 use tricache::{
     InProcess, Loaded, ManualClock, Outcome, Protection, Tag, TieredCache, Tiers, TiersBuilder,
@@ -21,6 +21,7 @@ use tricache_middleware::{EdgeLayer, Profile, Public, purge_keys, purge_keys_of_
 
 use crate::{
     fake_edge::FakeEdge,
+    gate::Gate,
     support::{assert_not_shared, assert_shared, get, lasting, only, page, public},
 };
 
@@ -194,7 +195,7 @@ async fn how_long_and_how_short_that_is_can_be_set_and_a_shorter_life_stays_as_i
 
 /// A render of `1` waits; product 1 becomes `2`, is invalidated and purged; the render ends. What the edge shows then.
 async fn after_a_slow_render(node: &Node, way: Way) -> String {
-    let gate = Gate::default();
+    let gate = Gate::shut();
     let edge = node.edge(&gate);
     let slow = tokio::spawn({
         let edge = edge.clone();
@@ -213,8 +214,7 @@ async fn after_a_slow_render(node: &Node, way: Way) -> String {
 /// Product 1 becomes `2` at another node, whose push is lost, and is purged. The next request but one comes to this node. What
 /// the edge shows to the last request, after this node has heard.
 async fn after_a_lost_push(node: &Node, way: Way) -> String {
-    let gate = Gate::default();
-    gate.open();
+    let gate = Gate::opened();
     let edge = node.edge(&gate);
     edge.get("/1").await;
     let (other, cache) = tiers(&node.hub, &node.clock, unchanged).await;
@@ -366,38 +366,6 @@ fn unchanged(tiers: TiersBuilder) -> TiersBuilder {
 
 fn layer() -> EdgeLayer {
     EdgeLayer::new(Profile::fastly())
-}
-
-/// Where a render waits until it is let through; then everybody is.
-#[derive(Clone)]
-struct Gate {
-    reached: Arc<Semaphore>,
-    open: Arc<Semaphore>,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            reached: Arc::new(Semaphore::new(0)),
-            open: Arc::new(Semaphore::new(0)),
-        }
-    }
-}
-
-impl Gate {
-    async fn reached(&self) {
-        self.reached.acquire().await.unwrap().forget();
-    }
-
-    fn open(&self) {
-        self.open.close();
-    }
-
-    async fn pass(&self) {
-        self.reached.add_permits(1);
-        // Open is closed: nobody waits for it any more.
-        let _ = self.open.acquire().await;
-    }
 }
 
 /// Those of product 1.

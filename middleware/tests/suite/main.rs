@@ -1,9 +1,16 @@
-//! The middleware through its public API, in front of caches whose clock the tests move.
+//! The middleware through its public API, in front of caches whose clock the tests move, and behind real caches.
 
 mod cached_service;
 mod fake_edge;
+mod gate;
 mod guard;
 mod lists;
+#[cfg(feature = "purge")]
+mod nginx;
+#[cfg(feature = "purge")]
+mod onlookers;
+#[cfg(feature = "purge")]
+mod origin;
 mod policy;
 #[cfg(feature = "purge")]
 mod purge;
@@ -15,3 +22,7 @@ mod scopes;
 mod service;
 mod structured;
 mod support;
+#[cfg(feature = "purge")]
+mod varnish;
+#[cfg(feature = "purge")]
+mod visitor;

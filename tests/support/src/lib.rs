@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`RedisServer`] | a private Redis that can be killed, frozen and restarted empty |
 //! | [`VarnishServer`] | a private Varnish with the test's configuration |
+//! | [`NginxServer`] | a private nginx with the test's configuration |
 //! | [`Proxy`] | a network in front of it that cuts, heals, delays, severs and refuses |
 //! | [`CountingStore`] | the slow source of truth: it counts its loads and can hold them |
 //! | [`eventually`] | awaiting a condition, with a limit and a label |
@@ -14,6 +15,7 @@
 mod counting_store;
 mod directory;
 mod eventually;
+mod nginx_server;
 mod port;
 mod process;
 mod proxy;
@@ -25,6 +27,7 @@ mod wire;
 
 pub use counting_store::CountingStore;
 pub use eventually::{LIMIT, eventually, eventually_within};
+pub use nginx_server::NginxServer;
 pub use proxy::Proxy;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
