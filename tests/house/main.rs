@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use check::{Finding, Source, check};
 
 /// Top-level modules and their ranks. Modules of equal rank do not import each other; see [`may_import`].
-const RANKS: [(&str, u8); 18] = [
+const RANKS: [(&str, u8); 19] = [
     ("error", 0),
     ("outcome", 0),
     ("model", 0),
@@ -26,6 +26,7 @@ const RANKS: [(&str, u8); 18] = [
     ("tags", 1),
     ("tasks", 1),
     ("local", 2),
+    ("purge", 2),
     ("remote", 2),
     ("feed", 3),
     ("load", 3),
