@@ -1,0 +1,55 @@
+//! An edge that is away for long: what waits is bounded, in this process and in Redis.
+
+use super::fake::{FakeEdge, until_recorded};
+use crate::nodes::Remote;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_hundred_thousand_names_become_everything() {
+    for remote in Remote::both() {
+        let edge = FakeEdge::expecting(0, 0, Duration::from_millis(1));
+        let node = remote.node_with(&edge).await;
+        let keys: Vec<u64> = (0..100_000).collect();
+
+        let receipt = node.cache.invalidate_many(&keys).await.unwrap();
+
+        assert!(!receipt.is_pending());
+        assert!(receipt.edge().await.unwrap_err().is_edge());
+        let report = node.tiers.report();
+        assert_eq!(report.edge().unwrap().waiting(), 10_000);
+        edge.let_end(usize::MAX);
+        until_recorded(&node, 0).await;
+        let asked = edge.asked();
+        let everything = asked.iter().filter(|asked| *asked == "hard everything");
+        assert!((1..=4).contains(&everything.count()));
+        assert!(node.tiers.report().counters().coarsened_purges > 0);
+        assert_eq!(node.tiers.report().edge().unwrap().waiting(), 0);
+    }
+}
+
+/// Nobody with an edge is there: the record of each bucket is bounded by itself.
+#[tokio::test]
+async fn a_record_that_nobody_works_off_is_bounded() {
+    for remote in Remote::both() {
+        let job = remote.job().await;
+        let keys: Vec<u64> = (0..100_000).collect();
+        job.cache.invalidate_many(&keys).await.unwrap();
+
+        let edge = FakeEdge::with(0, 0);
+        let node = remote.node_with(&edge).await;
+
+        tricache_test_support::eventually("it has looked", async || {
+            super::fake::recorded(&node).is_some()
+        })
+        .await;
+        let names = super::fake::recorded(&node).unwrap();
+        assert!((64..=64_000).contains(&names), "{names}");
+        assert!(
+            edge.until_asked(1)
+                .await
+                .contains(&"hard everything".to_owned())
+        );
+        edge.let_end(usize::MAX);
+        until_recorded(&node, 0).await;
+    }
+}
