@@ -5,6 +5,7 @@ use super::{
     send::{Invalidated, Sent},
 };
 use crate::{error::Error, model::Stamp, purge::Handed};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -108,7 +109,8 @@ impl Receipt {
         Ok(())
     }
 
-    /// Waits until the edge has purged whatever shows it, everywhere. It does not wait for the second purge.
+    /// Waits until the edge has purged whatever shows it, everywhere, or will not purge some of it. It does not wait for the second
+    /// purge.
     ///
     /// Of what is [pending](Self::is_pending) it is the purge that went out at once; another one follows when Redis has taken it.
     /// An edge that is away is waited for until it is back: put a limit around it.
@@ -126,12 +128,10 @@ impl Receipt {
                 "no edge is configured: nothing is purged by this process",
             ));
         }
-        for handed in &self.handed {
-            let mut handed = handed.clone();
-            let answer = handed.wait_for(Option::is_some).await;
-            answer
-                .map_or(None, |answer| answer.clone())
-                .unwrap_or_else(|| Err(Error::closed()))?;
+        let answers = self.handed.iter().cloned().map(until_answered);
+        let mut answers: FuturesUnordered<_> = answers.collect();
+        while let Some(answer) = answers.next().await {
+            answer?;
         }
         Ok(())
     }
@@ -156,6 +156,12 @@ impl Receipt {
         }
         Ok(last)
     }
+}
+
+async fn until_answered(mut handed: Handed) -> Result<(), Error> {
+    let answer = handed.wait_for(Option::is_some).await;
+    let answer = answer.ok().and_then(|answer| answer.clone());
+    answer.unwrap_or_else(|| Err(Error::closed()))
 }
 
 /// `None`: it will never be.

@@ -87,7 +87,8 @@ impl Sweeper {
             return self.adopt_all(due);
         }
         let mut wishes: HashMap<EdgeSubject, (Strength, Vec<PurgeNote>)> = HashMap::new();
-        for note in due {
+        // What finds no room is there at the next look, too.
+        for note in due.into_iter().take(self.errands.room()) {
             let Some(noted) = note.read() else { continue };
             if note.is_of_too_many() {
                 self.note_coarsened(1);

@@ -119,7 +119,7 @@ impl Errands {
         if state.closed {
             return handed;
         }
-        if state.under_way.len() >= AT_ONCE && !state.under_way.contains_key(&subject) {
+        if !state.has_room_for(&subject) {
             let text = "too many purges are under way: this one is left to the purge record";
             told.send_replace(Some(Err(Error::of_edge(text.into()))));
             return handed;
@@ -164,6 +164,11 @@ impl Errands {
         let now = Instant::now();
         let free = |note: &PurgeNote| !held.contains(note) && !state.refusals.holds(note, now);
         notes.into_iter().filter(free).collect()
+    }
+
+    /// How many more names can be followed.
+    pub(crate) fn room(&self) -> usize {
+        AT_ONCE.saturating_sub(self.len())
     }
 
     /// So many names stood in Redis when this node looked last; `None`: another one looks.
@@ -294,6 +299,13 @@ impl Errand {
 }
 
 impl State {
+    /// Everything always has: it is one name, and what the others come to when they are too many.
+    fn has_room_for(&self, subject: &EdgeSubject) -> bool {
+        *subject == EdgeSubject::Everything
+            || self.under_way.len() < AT_ONCE
+            || self.under_way.contains_key(subject)
+    }
+
     fn ask(&mut self, subject: &EdgeSubject, mut ask: Ask) {
         let Some(entry) = self.under_way.get_mut(subject) else {
             let entry = UnderWay {

@@ -1,7 +1,7 @@
 //! An edge that refuses: what it refused stays in the record, and is tried again with pauses.
 
-use super::fake::{FakeEdge, until_recorded};
-use crate::nodes::Remote;
+use super::fake::{FakeEdge, recorded, until_recorded};
+use crate::nodes::{Node, Remote};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tricache::{Edge, EdgePurge, EdgeSubject, InProcess, Strength};
@@ -13,10 +13,11 @@ async fn what_was_refused_stays_and_is_tried_again_with_growing_pauses() {
     let remote = Remote::Hub(InProcess::new());
     let edge = FakeEdge::new();
     edge.refuse(true);
-    let node = remote.node_with(&edge).await;
+    let node = Node::start(remote.builder().edge(edge.clone())).await;
     until_recorded(&node, 0).await;
     let began = Instant::now();
-    remote.job().await.cache.invalidate(&1).await.unwrap();
+    let job = Node::start(remote.builder().record_purges(true)).await;
+    job.cache.invalidate(&1).await.unwrap();
 
     let mut tried = Vec::new();
     while began.elapsed() < Duration::from_secs(3600) {
@@ -42,8 +43,8 @@ async fn what_was_refused_stays_and_is_tried_again_with_growing_pauses() {
     assert_eq!(edge.asked().len(), tried.len() + 1);
 }
 
-async fn until_gone(node: &crate::nodes::Node) {
-    while super::fake::recorded(node) != Some(0) {
+async fn until_gone(node: &Node) {
+    while recorded(node) != Some(0) {
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -81,7 +82,7 @@ impl Edge for Panicking {
 async fn an_edge_that_panics_refuses() {
     for remote in Remote::both() {
         let builder = remote.builder().edge(Panicking);
-        let node = crate::nodes::Node::start(builder).await;
+        let node = Node::start(builder).await;
 
         let one = node.cache.invalidate(&1).await.unwrap();
         let all = node.tiers.clear().await.unwrap();

@@ -1,15 +1,16 @@
 //! An edge that is away for long: what waits is bounded, in this process and in Redis.
 
-use super::fake::{FakeEdge, until_recorded};
-use crate::nodes::Remote;
+use super::fake::{FakeEdge, recorded, until_recorded};
+use crate::nodes::{Node, Remote};
 use std::time::Duration;
+use tricache_test_support::eventually;
 
 #[tokio::test]
-async fn a_hundred_thousand_names_become_everything() {
+async fn more_names_than_a_process_follows_become_everything() {
     for remote in Remote::both() {
         let edge = FakeEdge::expecting(0, 0, Duration::from_millis(1));
-        let node = remote.node_with(&edge).await;
-        let keys: Vec<u64> = (0..100_000).collect();
+        let node = Node::start(remote.builder().edge(edge.clone())).await;
+        let keys: Vec<u64> = (0..25_000).collect();
 
         let receipt = node.cache.invalidate_many(&keys).await.unwrap();
 
@@ -21,7 +22,9 @@ async fn a_hundred_thousand_names_become_everything() {
         until_recorded(&node, 0).await;
         let asked = edge.asked();
         let everything = asked.iter().filter(|asked| *asked == "hard everything");
-        assert!((1..=4).contains(&everything.count()));
+        // One more than wanted where the node has looked while they were invalidated.
+        assert!((1..=3).contains(&everything.count()));
+        assert!(asked.len() <= 25_003, "{}", asked.len());
         assert!(node.tiers.report().counters().coarsened_purges > 0);
         assert_eq!(node.tiers.report().edge().unwrap().waiting(), 0);
     }
@@ -32,17 +35,14 @@ async fn a_hundred_thousand_names_become_everything() {
 async fn a_record_that_nobody_works_off_is_bounded() {
     for remote in Remote::both() {
         let job = remote.job().await;
-        let keys: Vec<u64> = (0..100_000).collect();
+        let keys: Vec<u64> = (0..80_000).collect();
         job.cache.invalidate_many(&keys).await.unwrap();
 
         let edge = FakeEdge::with(0, 0);
-        let node = remote.node_with(&edge).await;
+        let node = Node::start(remote.builder().edge(edge.clone())).await;
 
-        tricache_test_support::eventually("it has looked", async || {
-            super::fake::recorded(&node).is_some()
-        })
-        .await;
-        let names = super::fake::recorded(&node).unwrap();
+        eventually("it has looked", async || recorded(&node).is_some()).await;
+        let names = recorded(&node).unwrap();
         assert!((64..=64_000).contains(&names), "{names}");
         assert!(
             edge.until_asked(1)
