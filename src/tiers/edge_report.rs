@@ -26,7 +26,7 @@ impl EdgeReport {
     }
 
     /// Names that this process sees to, and that are not purged for good yet. Those that wait for their second purge are among
-    /// them. At most 10,000: beyond, names are left to the purge record.
+    /// them. At most 10,000, and everything as one more: beyond, names are left to the purge record.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting
