@@ -134,6 +134,8 @@ impl Errands {
             _follows: follows,
         };
         state.ask(&subject, ask);
+        // What nobody follows is dropped here, and it is the user's.
+        drop(state);
         // The receiver lives as long as the engine but for the moments of a shutdown.
         let _ = self.begun.send(Errand {
             subject,
@@ -246,12 +248,10 @@ impl Errands {
 
     fn refused(&self, subject: &EdgeSubject, number: u64, error: Error) {
         self.observer.note(Decision::FailedPurge);
-        let mut state = self.state();
-        let text = error.to_string();
-        if state.last_error.as_ref() != Some(&text) {
+        if self.is_news(&error) {
             tracing::error!(%error, "the edge refuses a purge: it keeps serving what is old");
-            state.last_error = Some(text);
         }
+        let mut state = self.state();
         let Some(entry) = state.under_way.get_mut(subject) else {
             return;
         };
@@ -267,6 +267,17 @@ impl Errands {
             let asks = entry.first.into_iter().chain([entry.newest]);
             asks.for_each(|ask| ask.told_all(&Err(error.clone())));
         }
+    }
+}
+
+impl Errands {
+    /// Whether the last refusal had another reason; this one is the last from here on.
+    fn is_news(&self, error: &Error) -> bool {
+        let text = error.to_string();
+        let mut state = self.state();
+        let news = state.last_error.as_ref() != Some(&text);
+        state.last_error = Some(text);
+        news
     }
 }
 

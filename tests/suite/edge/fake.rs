@@ -136,6 +136,14 @@ pub(crate) fn recorded(node: &Node) -> Option<usize> {
     node.tiers.report().edge().and_then(|edge| edge.recorded())
 }
 
+/// Waits until one of them, whichever looks, sees so many names in the purge record.
+pub(crate) async fn until_recorded_by_one(nodes: [&Node; 2], names: usize) {
+    eventually("the record holds so many names", async || {
+        nodes.iter().any(|node| recorded(node) == Some(names))
+    })
+    .await;
+}
+
 /// Waits until the node sees so many names in the purge record.
 pub(crate) async fn until_recorded(node: &Node, names: usize) {
     eventually("the record holds so many names", async || {
@@ -144,4 +152,5 @@ pub(crate) async fn until_recorded(node: &Node, names: usize) {
     .await;
 }
 
-pub(crate) const QUICK: Duration = Duration::from_millis(20);
+/// Long enough that a slow machine does not take a node that looks for dead: six of them are its lease.
+pub(crate) const QUICK: Duration = Duration::from_millis(200);

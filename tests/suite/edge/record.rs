@@ -1,6 +1,6 @@
 //! What a bump leaves to be purged, and when it is forgotten.
 
-use super::fake::{FakeEdge, QUICK, recorded, until_recorded};
+use super::fake::{FakeEdge, QUICK, until_recorded, until_recorded_by_one};
 use crate::nodes::{Node, Remote};
 use std::{sync::Arc, time::Duration};
 use tricache::{InProcess, ManualClock, Protection};
@@ -102,16 +102,12 @@ async fn a_note_of_another_node_is_not_forgotten_with_ones_own() {
             node.tiers.report().edge().unwrap().waiting() == 0
         })
         .await;
-        eventually("one of them has looked", async || {
-            recorded(&node).or(recorded(&other)) == Some(1)
-        })
-        .await;
+        // Two stand there only if the first one has stayed.
+        other.cache.invalidate(&2).await.unwrap();
+        until_recorded_by_one([&node, &other], 2).await;
 
-        other_edge.let_end(1);
-        eventually("nothing is left", async || {
-            recorded(&node).or(recorded(&other)) == Some(0)
-        })
-        .await;
+        other_edge.let_end(2);
+        until_recorded_by_one([&node, &other], 0).await;
     }
 }
 

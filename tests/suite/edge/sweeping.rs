@@ -1,6 +1,6 @@
 //! Who works off what others have left, and what is not worked off.
 
-use super::fake::{FakeEdge, recorded, until_recorded};
+use super::fake::{FakeEdge, until_recorded, until_recorded_by_one};
 use crate::nodes::Remote;
 use std::time::Duration;
 use tricache_test_support::{RedisServer, eventually};
@@ -15,7 +15,7 @@ async fn one_node_looks_and_another_when_it_is_gone() {
         let job = remote.job().await;
         job.cache.invalidate(&1).await.unwrap();
         assert_eq!(edge.until_asked(1).await, ["hard number/1"]);
-        assert_eq!(recorded(&other), None);
+        until_recorded_by_one([&node, &other], 0).await;
 
         drop(node);
         job.cache.invalidate(&2).await.unwrap();
