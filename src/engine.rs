@@ -5,10 +5,11 @@ mod witness;
 use crate::{
     error::Error,
     feed::{Audience, Follower, Heartbeat, Note, Proofs, Pruner, Ready},
-    invalidate::{Journal, Receipt, Sender, resend},
+    invalidate::{Audience as Heard, Journal, OldTag, Receipt, Sender, Sweeper, carry_out, resend},
     load::{Circles, Limiter, is_loading},
-    model::{Clock, Head, ServerTime, Strength},
+    model::{Clock, Head, Recording, ServerTime, Strength},
     observe::Observers,
+    purge::{Edge, Errands},
     remote::{Layout, Remote},
     tags::TagTable,
     tasks::Tasks,
@@ -64,6 +65,8 @@ pub(crate) struct Left {
     pub(crate) tasks: usize,
     /// Invalidations that Redis did not take.
     pub(crate) pending: usize,
+    /// Purges that were not done for good.
+    pub(crate) purges: usize,
 }
 
 /// Which protections are on: all, but in tests that prove what each is good for.
@@ -75,6 +78,8 @@ pub(crate) struct Protections {
     pub(crate) chain: bool,
     /// Redis is asked whether what a request has shown is still current.
     pub(crate) guard: bool,
+    /// A bump notes in Redis what the edge has to purge.
+    pub(crate) purge_record: bool,
 }
 
 /// What an engine is made of.
@@ -87,6 +92,8 @@ pub(crate) struct Parts {
     pub(crate) heartbeat: Duration,
     pub(crate) loads: Limiter,
     pub(crate) protections: Protections,
+    pub(crate) edge: Option<Arc<dyn Edge>>,
+    pub(crate) record: Option<Recording>,
 }
 
 impl Engine {
@@ -102,11 +109,22 @@ impl Engine {
         let beat_now = Arc::new(Notify::new());
         let journal = Arc::new(Journal::default());
         let tags = Arc::new(TagTable::new());
+        let (errands, begun) = parts
+            .edge
+            .map(|edge| Errands::new(edge, Arc::clone(&observer)))
+            .map(|(errands, begun)| (Arc::new(errands), begun))
+            .unzip();
         let sender = Sender {
             remote: Arc::clone(&remote),
             journal,
             tags: Arc::clone(&tags),
             observer: Arc::clone(&observer),
+            errands: errands.clone(),
+            record: parts.record,
+            audience: Heard {
+                heard_after: parts.heartbeat * PROVEN_BEATS + LATE,
+                has_edge: errands.is_some(),
+            },
         };
         let longest = Arc::new(AtomicU64::new(0));
         let pruner = Pruner {
@@ -139,6 +157,15 @@ impl Engine {
             beat_now,
             chained: parts.protections.chain,
         };
+        let sweeper = errands.clone().map(|errands| Sweeper {
+            remote: Arc::clone(&remote),
+            errands,
+            clock: Arc::clone(&parts.clock),
+            server_time: Arc::clone(&server_time),
+            observer: Arc::clone(&observer),
+            every: parts.heartbeat * SWEPT_EVERY_BEATS,
+            token: fastrand::u64(1..u64::MAX),
+        });
         let engine = Arc::new(Self {
             enabled: parts.enabled,
             layout: parts.layout,
@@ -162,13 +189,19 @@ impl Engine {
             own: Mutex::default(),
         });
         let (pushes, pushed) = mpsc::unbounded_channel();
-        let watched = Arc::clone(&remote);
+        let (watched, carried) = (Arc::clone(&remote), Arc::clone(&remote));
         engine.spawn(async move { remote.follow(pushes).await });
         engine.spawn(async move { watched.watch().await });
         engine.spawn(heartbeat.run());
         engine.spawn(follower.run(pushed, noted));
         engine.spawn(resend(sender));
         engine.spawn(pruner.run());
+        if let (Some(errands), Some(begun)) = (errands, begun) {
+            engine.spawn(carry_out(errands, begun, carried, observer));
+        }
+        if let Some(sweeper) = sweeper.filter(|_| parts.record.is_some()) {
+            engine.spawn(sweeper.run());
+        }
         #[cfg(feature = "metrics")]
         engine.spawn(publish(Arc::clone(&engine.observers), parts.heartbeat));
         (engine, is_ready)
@@ -191,14 +224,23 @@ impl Engine {
     /// Only after a shutdown.
     pub(crate) async fn invalidate_tags(
         &self,
-        tags: &[u64],
+        tags: &[OldTag],
         strength: Strength,
     ) -> Result<Receipt, Error> {
-        let mut receipt = Receipt::default();
+        let mut receipt = Receipt::new(self.sender.audience);
         for sent in self.sender.invalidate_tags(tags, strength).await? {
             receipt.add(sent);
         }
         Ok(receipt)
+    }
+
+    /// The receipt of nothing.
+    pub(crate) fn no_receipt(&self) -> Receipt {
+        Receipt::new(self.sender.audience)
+    }
+
+    pub(crate) fn errands(&self) -> Option<&Errands> {
+        self.sender.errands.as_deref()
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -241,7 +283,7 @@ impl Engine {
         self.closed.store(true, Ordering::SeqCst);
         let drained = async {
             self.tasks.finished().await;
-            while self.journal().len() > 0 {
+            while self.journal().len() + self.purges() > 0 {
                 tokio::time::sleep(DRAIN_LOOK).await;
             }
         };
@@ -252,13 +294,23 @@ impl Engine {
         self.journal().close();
         let mut own = std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner));
         own.shutdown().await;
+        let purges = self.purges();
+        if let Some(errands) = self.errands() {
+            errands.close();
+        }
         self.remote.close();
         #[cfg(feature = "metrics")]
         self.observers.publish();
         Left {
             tasks,
             pending: self.journal().len(),
+            purges,
         }
+    }
+
+    /// Purges that are under way.
+    fn purges(&self) -> usize {
+        self.errands().map_or(0, Errands::len)
     }
 
     /// A heartbeat at once, and everything applied that was told until it was answered.
@@ -308,4 +360,8 @@ async fn publish(observers: Arc<Observers>, every: Duration) {
 const PROVEN_BEATS: u32 = 2;
 /// Tags are pruned once in this many heartbeats: twice a minute by default.
 const PRUNED_EVERY_BEATS: u32 = 60;
+/// The purge record is looked at once in this many heartbeats.
+const SWEPT_EVERY_BEATS: u32 = 2;
+/// By which the clock that hits read may be late.
+const LATE: Duration = Duration::from_millis(10);
 const DRAIN_LOOK: Duration = Duration::from_millis(5);

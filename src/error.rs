@@ -41,6 +41,7 @@ enum Kind {
     Circular(String),
     Timeout(&'static str, Duration),
     Overloaded,
+    Edge(BoxError),
     Config(String),
     Unavailable {
         attempted: String,
@@ -117,6 +118,26 @@ impl Error {
         matches!(*self.0, Kind::Overloaded)
     }
 
+    /// Whether the edge will not do a purge: it refuses, or nobody follows it any more. Only
+    /// [`Receipt::edge`](crate::Receipt::edge) answers so.
+    #[must_use]
+    pub fn is_edge(&self) -> bool {
+        matches!(*self.0, Kind::Edge(_))
+    }
+
+    /// The edge's own error, if it refused with an `E`.
+    #[must_use]
+    pub fn edge<E: StdError + 'static>(&self) -> Option<&E> {
+        match &*self.0 {
+            Kind::Edge(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn of_edge(error: BoxError) -> Self {
+        Kind::Edge(error).into()
+    }
+
     pub(crate) fn absent() -> Self {
         Kind::Absent.into()
     }
@@ -191,6 +212,7 @@ impl fmt::Display for Error {
             Kind::Circular(what) => write!(f, "loads wait for each other in a circle: {what}"),
             Kind::Timeout(what, limit) => write!(f, "{what} within {limit:?}"),
             Kind::Overloaded => f.write_str("too many loads run and queue already"),
+            Kind::Edge(error) => write!(f, "the edge refuses a purge: {error}"),
             Kind::Config(message) => f.write_str(message),
             Kind::Unavailable {
                 attempted,
@@ -217,6 +239,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
             Kind::Loader(error)
+            | Kind::Edge(error)
             | Kind::Unavailable {
                 source: Some(error),
                 ..

@@ -49,6 +49,7 @@
 //! | `invalidate` | the fixed order of steps; what Redis did not take yet |
 //! | `local` | the tier in this process |
 //! | `remote` | the tier in Redis, or the same in memory |
+//! | `purge` | the edge in front, and the purges that this process sees to |
 //! | `codec` | values as bytes, and how they are recognised |
 //! | `scope` | what one request has read, and whether it is still current |
 //! | `cached`, `outcome`, `error`, `observe` | what a read answers, and what is counted |
@@ -83,6 +84,7 @@ mod local;
 mod model;
 mod observe;
 mod outcome;
+mod purge;
 mod remote;
 mod scope;
 mod tags;
@@ -104,14 +106,15 @@ pub use self::{
     invalidate::Receipt,
     load::{LoadContext, Loaded, Loads},
     model::{
-        CacheKey, Clock, EntityName, Epoch, KeyWriter, Level, ManualClock, Policy, Stamp,
-        StoreVersion, SystemClock, Tag, Version, Visibility,
+        CacheKey, Clock, EdgeSubject, EntityName, Epoch, KeyWriter, Level, ManualClock, Policy,
+        Stamp, StoreVersion, Strength, SystemClock, Tag, Version, Visibility,
     },
     observe::Counters,
     outcome::Outcome,
+    purge::{Edge, EdgePurge},
     remote::{Advice, InProcess},
     scope::{Confirmation, RequestScope, ScopeSummary},
-    tiers::{CacheBuilder, Drained, Outage, RemoteState, Report, Tiers, TiersBuilder},
+    tiers::{CacheBuilder, Drained, EdgeReport, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };
 
 /// The examples of the page, run so that they stay true.

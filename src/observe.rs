@@ -168,6 +168,16 @@ decisions! {
     Replay replays,
     /// Losses that the log could not fill: everything local of a bucket had to prove itself.
     Gap gaps,
+    /// Names handed to the edge, to be purged there.
+    Purge purges,
+    /// Those of them that another node had left in the purge record, or nobody could purge then.
+    AdoptedPurge adopted_purges,
+    /// Purges that the edge refused. They stay in the purge record, if they stand there, and are tried again after a pause.
+    FailedPurge failed_purges,
+    /// Times that everything was purged, because the purge record held too many names.
+    CoarsenedPurge coarsened_purges,
+    /// Notes in the purge record that could not be read. They were removed.
+    BadPurgeNote bad_purge_notes,
 }
 
 /// The counters while they run.

@@ -1,6 +1,7 @@
 //! A set of tiers: start, caches, report, shutdown.
 
 mod builder;
+mod edge_report;
 mod report;
 mod switch;
 #[cfg(feature = "test-util")]
@@ -10,6 +11,7 @@ mod testing;
 pub use self::builder::Protection;
 pub use self::{
     builder::TiersBuilder,
+    edge_report::EdgeReport,
     report::{Drained, Outage, RemoteState, Report},
 };
 
@@ -18,10 +20,10 @@ use crate::{
     codec::{Bincode, Codec, Limits, Of, ValueCodec, encoded_len},
     engine::Engine,
     error::Error,
-    invalidate::Receipt,
+    invalidate::{OldTag, Receipt},
     load::{Gate, Limiter, Shelf},
     local::Local,
-    model::{CacheKey, CacheName, Policy, Strength, Tag, everything_tag},
+    model::{CacheKey, CacheName, EdgeSubject, Policy, Strength, Tag, everything_tag},
     observe::{ALL_CACHES, Traced},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -104,9 +106,8 @@ impl Tiers {
         &self,
         tags: impl IntoIterator<Item = T>,
     ) -> Result<Receipt, Error> {
-        let hash = |tag: T| tag.into().hash();
-        let tags = tags.into_iter().map(hash).collect();
-        self.invalidate_hashes(tags, Strength::Hard).await
+        let tags = tags.into_iter().map(|tag| old(tag.into())).collect();
+        self.invalidate_all(tags, Strength::Hard).await
     }
 
     /// Softly invalidates whatever carries one of these tags: it is past its TTL from here on, and served inside the stale
@@ -122,9 +123,8 @@ impl Tiers {
         &self,
         tags: impl IntoIterator<Item = T>,
     ) -> Result<Receipt, Error> {
-        let hash = |tag: T| tag.into().hash();
-        let tags = tags.into_iter().map(hash).collect();
-        self.invalidate_hashes(tags, Strength::Soft).await
+        let tags = tags.into_iter().map(|tag| old(tag.into())).collect();
+        self.invalidate_all(tags, Strength::Soft).await
     }
 
     /// Invalidates every value of every cache, on every node.
@@ -135,23 +135,25 @@ impl Tiers {
     /// # Cancel safety
     /// As for [`invalidate_tags`](Self::invalidate_tags).
     pub async fn clear(&self) -> Result<Receipt, Error> {
-        self.invalidate_hashes(vec![everything_tag()], Strength::Hard)
+        self.invalidate_all(vec![OldTag::everything()], Strength::Hard)
             .await
     }
 
-    async fn invalidate_hashes(
+    async fn invalidate_all(
         &self,
-        mut tags: Vec<u64>,
+        mut tags: Vec<OldTag>,
         strength: Strength,
     ) -> Result<Receipt, Error> {
         self.engine.check_open()?;
-        tags.sort_unstable();
-        tags.dedup();
+        tags.sort_unstable_by_key(|tag| tag.hash);
+        tags.dedup_by_key(|tag| tag.hash);
         if tags.is_empty() {
-            return Ok(Receipt::default());
+            return Ok(self.engine.no_receipt());
         }
         let span = match strength {
-            _ if tags == [everything_tag()] => Traced::Clear.of_all(ALL_CACHES),
+            _ if tags[0].hash == everything_tag() && tags.len() == 1 => {
+                Traced::Clear.of_all(ALL_CACHES)
+            }
             Strength::Hard => Traced::InvalidateTags.of_many(ALL_CACHES, tags.len()),
             Strength::Soft => Traced::ExpireTags.of_many(ALL_CACHES, tags.len()),
         };
@@ -195,6 +197,14 @@ impl fmt::Debug for Tiers {
         f.debug_struct("Tiers")
             .field("report", &self.report())
             .finish_non_exhaustive()
+    }
+}
+
+fn old(tag: Tag) -> OldTag {
+    OldTag {
+        hash: tag.hash(),
+        edge: Some(EdgeSubject::Tag(tag)),
+        purges: true,
     }
 }
 

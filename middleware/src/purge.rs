@@ -30,6 +30,7 @@
 //! | file | its sentence |
 //! |---|---|
 //! | `purger` | the handle: the queue's front, its settings, its end |
+//! | `edge` | the purger as the edge of a `Tiers` |
 //! | `receipt` | what one purge is waiting for |
 //! | `report` | how each vendor is doing |
 //! | `lane` | one vendor's way through the queue, as a loop |
@@ -49,6 +50,7 @@
 mod batch;
 mod cloudflare;
 mod cloudfront;
+mod edge;
 mod error;
 mod fastly;
 mod http;

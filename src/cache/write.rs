@@ -4,10 +4,10 @@ use super::core::Core;
 use crate::{
     error::Error,
     feed::Listener,
-    invalidate::{Receipt, Sent},
+    invalidate::{Invalidated, OldTag, Receipt, Sent},
     load::{Draft, Loaded, Origin},
     local::{Ticket, Touch},
-    model::{Address, EntityId, Generation, StoreVersion, Strength, Version, millis},
+    model::{Address, EdgeSubject, EntityId, Generation, StoreVersion, Strength, Version, millis},
     observe::Decision,
     remote::{Bump, Fill, Filled, Order},
 };
@@ -30,7 +30,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         &self,
         at: &Address,
         store: Option<StoreVersion>,
-    ) -> Result<Sent, Error> {
+    ) -> Result<Invalidated, Error> {
         let bump = self.bump(Strength::Hard, store);
         self.engine
             .sender
@@ -43,14 +43,18 @@ impl<V: Send + Sync + 'static> Core<V> {
             pointer_ttl: self.shelf.policy.pointer_ttl(),
             strength,
             store,
+            record: self.engine.sender.record,
         }
     }
 
     /// Everything that carries one of these tags is old: on this node at once.
     pub(super) async fn clear(self: Arc<Self>) -> Result<Receipt, Error> {
-        self.engine
-            .invalidate_tags(&[self.shelf.name.tag], Strength::Hard)
-            .await
+        let tag = OldTag {
+            hash: self.shelf.name.tag,
+            edge: Some(EdgeSubject::Cache(self.shelf.name.as_str().to_owned())),
+            purges: true,
+        };
+        self.engine.invalidate_tags(&[tag], Strength::Hard).await
     }
 
     /// An invalidation that brings a value along; `store`: the newer of two versions wins, whatever their order.
@@ -62,13 +66,14 @@ impl<V: Send + Sync + 'static> Core<V> {
     ) -> Result<Receipt, Error> {
         // Before the bump: what is invalidated from here on is not in the value.
         let place = self.shelf.tags.place();
-        let sent = self.invalidate_one(&at, store).await?;
+        let invalidated = self.invalidate_one(&at, store).await?;
+        let sent = &invalidated.sent;
         let stores = match store {
             // Without an order that Redis knows, the value may be older than what the store holds by now.
             Some(_) => matches!(sent, Sent::Acknowledged(_, Order::Newest)),
             None => true,
         } && self.engine.enabled;
-        if let Sent::Acknowledged(stamp, _) = &sent
+        if let Sent::Acknowledged(stamp, _) = sent
             && stores
         {
             let generation = Generation {
@@ -78,8 +83,8 @@ impl<V: Send + Sync + 'static> Core<V> {
             let ticket = self.ticket(&at).from(place);
             self.fill_inserted(&at, loaded, generation, ticket).await;
         }
-        let mut receipt = Receipt::default();
-        receipt.add(sent);
+        let mut receipt = Receipt::new(self.engine.sender.audience);
+        receipt.add(invalidated);
         Ok(receipt)
     }
 

@@ -284,7 +284,7 @@ impl Following {
     /// Without a place in the tag feed nothing could be stored, so it is begun by whoever misses it first.
     async fn begin_tags(&mut self) {
         let remote = &self.parts.remote;
-        let begun = match remote.bump_tags(&[], Strength::Hard).await {
+        let begun = match remote.bump_tags(&[], Strength::Hard, None).await {
             Ok(_) => remote.all_tags().await,
             Err(error) => Err(error),
         };
@@ -416,7 +416,7 @@ impl Following {
         }
         let sent_at = self.parts.tags.generation();
         let (remote, tags) = (&self.parts.remote, [nested_tag()]);
-        match remote.bump_tags(&tags, Strength::Hard).await {
+        match remote.bump_tags(&tags, Strength::Hard, None).await {
             Ok(stamps) => {
                 self.forgotten = false;
                 for stamp in stamps {

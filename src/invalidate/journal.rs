@@ -5,7 +5,7 @@
 
 use crate::{
     error::Error,
-    model::{Address, EntityId, Stamp, Strength},
+    model::{Address, EdgeSubject, EntityId, Stamp, Strength},
 };
 use std::{
     collections::{HashMap, hash_map},
@@ -14,7 +14,10 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 /// The pending invalidations of a `Tiers`.
 pub(crate) struct Journal {
@@ -31,7 +34,24 @@ pub(crate) struct Journal {
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
     Entity { at: Address, pointer_ttl: u64 },
-    Tag(u64),
+    Tag(OldTag),
+}
+
+/// A tag whose values are old, and what that means for the edge.
+#[derive(Clone, Debug)]
+pub(crate) struct OldTag {
+    pub(crate) hash: u64,
+    /// What is to be purged; that of an entity whose own bump sees to it, if the tag names what shows it.
+    pub(crate) edge: Option<EdgeSubject>,
+    /// The tag stands for itself: with its bump the purge is noted and begun.
+    pub(crate) purges: bool,
+}
+
+/// Redis has taken an invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) stamp: Stamp,
+    pub(crate) at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,11 +69,11 @@ pub(crate) struct Pending {
     /// Grows when the subject is invalidated again: the earlier sending does not speak for the later one.
     times: u64,
     /// Who waits to hear that Redis took it: those of the subject, and those that it swallowed.
-    told: Vec<watch::Sender<Option<Stamp>>>,
+    told: Vec<watch::Sender<Option<Taken>>>,
 }
 
 /// What became of an invalidation that the journal was to take over.
-pub(crate) enum Taken {
+pub(crate) enum Place {
     /// It waits; the receiver hears when Redis has it.
     Waits(Awaited),
     /// Too many wait already.
@@ -68,7 +88,7 @@ pub(crate) struct Swallowed {
 }
 
 /// Hears the stamp of a pending invalidation once Redis has taken it.
-pub(crate) type Awaited = watch::Receiver<Option<Stamp>>;
+pub(crate) type Awaited = watch::Receiver<Option<Taken>>;
 
 impl Default for Journal {
     fn default() -> Self {
@@ -91,16 +111,16 @@ impl Journal {
     ///
     /// # Errors
     /// When nobody sends any more.
-    pub(crate) fn add(&self, subject: Subject, strength: Strength) -> Result<Taken, Error> {
+    pub(crate) fn add(&self, subject: Subject, strength: Strength) -> Result<Place, Error> {
         let mut pending = self.lock();
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed());
         }
         let full = pending.len() >= self.capacity;
         let taken = match pending.entry(subject.name()) {
-            hash_map::Entry::Occupied(entry) => Taken::Waits(entry.into_mut().again(strength)),
-            hash_map::Entry::Vacant(_) if full => Taken::Full,
-            hash_map::Entry::Vacant(entry) => Taken::Waits(
+            hash_map::Entry::Occupied(entry) => Place::Waits(entry.into_mut().again(strength)),
+            hash_map::Entry::Vacant(_) if full => Place::Full,
+            hash_map::Entry::Vacant(entry) => Place::Waits(
                 entry
                     .insert(Pending::new(subject, strength))
                     .again(strength),
@@ -115,7 +135,7 @@ impl Journal {
     ///
     /// # Errors
     /// When nobody sends any more.
-    pub(crate) fn swallow(&self, cache: Option<u32>, tag: u64) -> Result<Swallowed, Error> {
+    pub(crate) fn swallow(&self, cache: Option<u32>, tag: OldTag) -> Result<Swallowed, Error> {
         let mut pending = self.lock();
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed());
@@ -126,7 +146,7 @@ impl Journal {
         };
         let (mut told, mut entities) = (Vec::new(), Vec::new());
         // Where a cache's tag waits already, no entity of it came after that.
-        if cache.is_none() || !pending.contains_key(&Name::Tag(tag)) {
+        if cache.is_none() || !pending.contains_key(&Name::Tag(tag.hash)) {
             pending.retain(|name, held| {
                 let swallow = swallowed(name);
                 if swallow {
@@ -139,7 +159,7 @@ impl Journal {
             });
         }
         let held = pending
-            .entry(Name::Tag(tag))
+            .entry(Name::Tag(tag.hash))
             .or_insert_with(|| Pending::new(Subject::Tag(tag), Strength::Hard));
         held.told.append(&mut told);
         let awaited = held.again(Strength::Hard);
@@ -198,13 +218,15 @@ impl Journal {
     pub(super) fn sent(&self, sent: &Pending, stamp: Stamp) {
         let mut pending = self.lock();
         let name = sent.subject.name();
+        let at = Instant::now();
+        let taken = Taken { stamp, at };
         if pending
             .get(&name)
             .is_some_and(|held| held.times == sent.times)
         {
             for told in pending.remove(&name).into_iter().flat_map(|held| held.told) {
                 // Nobody may be listening any more.
-                told.send_replace(Some(stamp));
+                told.send_replace(Some(taken));
             }
         }
         self.count.store(pending.len(), Ordering::SeqCst);
@@ -242,7 +264,7 @@ impl Subject {
     fn name(&self) -> Name {
         match self {
             Self::Entity { at, .. } => Name::Entity(at.id.cache, at.id.hash),
-            Self::Tag(tag) => Name::Tag(*tag),
+            Self::Tag(tag) => Name::Tag(tag.hash),
         }
     }
 }
@@ -270,9 +292,21 @@ mod tests {
 
     fn add(journal: &Journal, subject: Subject) -> Awaited {
         match journal.add(subject, Strength::Hard).unwrap() {
-            Taken::Waits(awaited) => awaited,
-            Taken::Full => panic!("the journal is full"),
+            Place::Waits(awaited) => awaited,
+            Place::Full => panic!("the journal is full"),
         }
+    }
+
+    fn tag(hash: u64) -> OldTag {
+        OldTag {
+            hash,
+            edge: None,
+            purges: true,
+        }
+    }
+
+    fn heard(awaited: &Awaited) -> Option<Stamp> {
+        awaited.borrow().map(|taken| taken.stamp)
     }
 
     fn stamp(n: u64) -> Stamp {
@@ -317,11 +351,11 @@ mod tests {
         let second = add(&journal, entity(1));
 
         let sent = journal.next(1, &mut 0).await.remove(0);
-        assert_eq!(*first.borrow(), None);
+        assert_eq!(heard(&first), None);
         journal.sent(&sent, stamp(5));
 
-        assert_eq!(*first.borrow(), Some(stamp(5)));
-        assert_eq!(*second.borrow(), Some(stamp(5)));
+        assert_eq!(heard(&first), Some(stamp(5)));
+        assert_eq!(heard(&second), Some(stamp(5)));
     }
 
     /// Redis refused the bumps of one bucket for good. They were always the first to be sent again, and whatever else
@@ -353,37 +387,37 @@ mod tests {
 
         assert!(matches!(
             journal.add(entity(3), Strength::Hard).unwrap(),
-            Taken::Full
+            Place::Full
         ));
         let cache = address(3).id.cache;
-        let third = journal.swallow(Some(cache), 77).unwrap().awaited;
+        let third = journal.swallow(Some(cache), tag(77)).unwrap().awaited;
 
         assert_eq!(journal.len(), 1);
         assert!(journal.holds_tag(77) && !journal.holds(address(1).id));
         let sent = journal.next(9, &mut 0).await.remove(0);
         journal.sent(&sent, stamp(5));
-        assert_eq!(*first.borrow(), Some(stamp(5)));
-        assert_eq!(*third.borrow(), Some(stamp(5)));
+        assert_eq!(heard(&first), Some(stamp(5)));
+        assert_eq!(heard(&third), Some(stamp(5)));
     }
 
     /// Tags were not counted: a service that invalidates by tags could fill its memory with them while Redis was away.
     #[tokio::test]
     async fn where_too_many_tags_wait_everything_waits_in_their_place() {
         let journal = Journal::with_capacity(2);
-        let first = add(&journal, Subject::Tag(1));
+        let first = add(&journal, Subject::Tag(tag(1)));
         let second = add(&journal, entity(2));
 
         assert!(matches!(
-            journal.add(Subject::Tag(3), Strength::Hard).unwrap(),
-            Taken::Full
+            journal.add(Subject::Tag(tag(3)), Strength::Hard).unwrap(),
+            Place::Full
         ));
-        let third = journal.swallow(None, 77).unwrap().awaited;
+        let third = journal.swallow(None, tag(77)).unwrap().awaited;
 
         assert_eq!(journal.len(), 1);
         let sent = journal.next(9, &mut 0).await.remove(0);
         journal.sent(&sent, stamp(5));
         for told in [first, second, third] {
-            assert_eq!(*told.borrow(), Some(stamp(5)));
+            assert_eq!(heard(&told), Some(stamp(5)));
         }
     }
 
@@ -423,7 +457,7 @@ mod tests {
         );
         assert!(
             journal
-                .swallow(None, 2)
+                .swallow(None, tag(2))
                 .is_err_and(|error| error.is_closed())
         );
     }

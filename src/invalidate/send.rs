@@ -1,23 +1,22 @@
-//! The fixed order of one invalidation, and the sending of those that wait.
+//! The fixed order of one invalidation: Redis, this process, whatever shows the entity, the edge.
 
 use super::{
     Journal, Receipt,
-    journal::{Awaited, Pending, Subject, Taken},
+    journal::{Awaited, OldTag, Place, Subject},
+    receipt::Audience,
 };
 use crate::{
     error::Error,
     local::Touch,
     model::{
-        Address, EntityId, Generation, Stamp, Strength, TagBump, Version, entity_tag,
-        everything_tag,
+        Address, EdgeSubject, EntityId, Generation, Recording, Stamp, Strength, Version, entity_tag,
     },
     observe::{Decision, Observer},
+    purge::{Errands, Handed},
     remote::{BUMPS, Bump, Bumped, Order, Remote, RemoteError},
     tags::TagTable,
 };
-use futures_util::{StreamExt, stream};
-use std::{slice, sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use std::{slice, sync::Arc};
 
 /// What an invalidation needs.
 #[derive(Clone)]
@@ -26,6 +25,11 @@ pub(crate) struct Sender {
     pub(crate) journal: Arc<Journal>,
     pub(crate) tags: Arc<TagTable>,
     pub(crate) observer: Arc<Observer>,
+    /// The edge, where this process has one.
+    pub(crate) errands: Option<Arc<Errands>>,
+    /// Whether bumps note what the edge has to purge.
+    pub(crate) record: Option<Recording>,
+    pub(crate) audience: Audience,
 }
 
 /// What became of an invalidation.
@@ -36,6 +40,13 @@ pub(crate) enum Sent {
     Pending(Awaited),
 }
 
+/// The same, with what became of its purge.
+pub(crate) struct Invalidated {
+    pub(crate) sent: Sent,
+    /// `None`: there is no edge, or nothing to purge.
+    pub(crate) edge: Option<Handed>,
+}
+
 /// What became of a bump.
 struct Told {
     sent: Sent,
@@ -44,7 +55,7 @@ struct Told {
 }
 
 impl Sender {
-    /// Invalidates one entity: the bump, then `touch` for this process, then whatever shows it.
+    /// Invalidates one entity: the bump, then `touch` for this process, then whatever shows it, then the edge.
     ///
     /// # Errors
     /// Only after a shutdown.
@@ -53,11 +64,12 @@ impl Sender {
         at: &Address,
         bump: Bump,
         touch: impl Fn(&Address, Touch),
-    ) -> Result<Sent, Error> {
+    ) -> Result<Invalidated, Error> {
         // An earlier one waits: this one must not overtake it and look acknowledged while that one is not.
         let waits = self.journal.holds(at.id) || self.journal.holds_tag(at.cache.tag);
         if waits {
-            return self.postpone(at, bump, touch);
+            let sent = self.postpone(at, bump, touch)?;
+            return Ok(self.tell_edge(at, sent, bump.strength));
         }
         let answer = self.remote.bump(at, bump).await;
         let mut sent = vec![self.told(at, bump, answer, touch)];
@@ -65,8 +77,8 @@ impl Sender {
             .await;
         self.count_bumps(&sent);
         // One entity, one answer.
-        sent.pop()
-            .map_or_else(|| Err(Error::closed()), |told| told.map(|told| told.sent))
+        let told = sent.pop().unwrap_or_else(|| Err(Error::closed()))?;
+        Ok(self.tell_edge(at, told.sent, bump.strength))
     }
 
     /// The same for many entities. What Redis takes of them it takes, whatever becomes of the others.
@@ -79,7 +91,7 @@ impl Sender {
         bump: Bump,
         touch: impl Fn(&Address, Touch),
     ) -> Result<Receipt, Error> {
-        let (mut receipt, mut failed) = (Receipt::default(), None);
+        let (mut receipt, mut failed) = (Receipt::new(self.audience), None);
         for piece in at.chunks(BUMPS) {
             for sent in self.invalidate_piece(piece, bump, &touch).await {
                 match sent {
@@ -96,23 +108,25 @@ impl Sender {
         piece: &[Address],
         bump: Bump,
         touch: impl Fn(&Address, Touch),
-    ) -> Vec<Result<Sent, Error>> {
+    ) -> Vec<Result<Invalidated, Error>> {
         if let [one] = piece {
             return vec![self.invalidate(one, bump, touch).await];
         }
         let waits =
             |at: &&Address| self.journal.holds(at.id) || self.journal.holds_tag(at.cache.tag);
         let (waiting, asked): (Vec<_>, Vec<_>) = piece.iter().partition(waits);
-        let postponed = waiting
-            .into_iter()
-            .map(|at| self.postpone(at, bump, &touch));
-        let mut all: Vec<_> = postponed.collect();
+        let postpone = |at: &Address| {
+            let sent = self.postpone(at, bump, &touch)?;
+            Ok(self.tell_edge(at, sent, bump.strength))
+        };
+        let mut all: Vec<_> = waiting.into_iter().map(postpone).collect();
         let answers = self.remote.bump_many(&asked, bump).await;
         let told = |(at, answer): (&&Address, _)| self.told(at, bump, answer, &touch);
         let mut sent: Vec<_> = asked.iter().zip(answers).map(told).collect();
         self.tell_dependents(&asked, &mut sent, bump.strength).await;
         self.count_bumps(&sent);
-        all.extend(sent.into_iter().map(|told| told.map(|told| told.sent)));
+        let told = asked.iter().zip(sent);
+        all.extend(told.map(|(at, told)| Ok(self.tell_edge(at, told?.sent, bump.strength))));
         all
     }
 
@@ -160,13 +174,13 @@ impl Sender {
         }
         let tags: Vec<_> = places
             .iter()
-            .map(|place| entity_tag_of(at[*place].id))
+            .map(|place| self.dependents_of(at[*place]))
             .collect();
         match self.invalidate_tags(&tags, strength).await {
             Ok(sent) => {
                 for (place, sent) in places.into_iter().zip(sent) {
-                    if let (Ok(told), Sent::Pending(_)) = (&mut told[place], &sent) {
-                        told.sent = sent;
+                    if let (Ok(told), Sent::Pending(_)) = (&mut told[place], &sent.sent) {
+                        told.sent = sent.sent;
                     }
                 }
             }
@@ -185,66 +199,6 @@ impl Sender {
                 self.observer.note(Decision::Bump);
             }
         }
-    }
-
-    /// Invalidates tags: the bumps, then this node's table. Answers in their order.
-    ///
-    /// # Errors
-    /// Only after a shutdown.
-    pub(crate) async fn invalidate_tags(
-        &self,
-        tags: &[u64],
-        strength: Strength,
-    ) -> Result<Vec<Sent>, Error> {
-        let mut sent = Vec::with_capacity(tags.len());
-        for some in tags.chunks(TAGS_AT_ONCE) {
-            self.invalidate_some(some, strength, &mut sent).await?;
-        }
-        let acknowledged = sent.iter().rev().find_map(|sent| match sent {
-            Sent::Acknowledged(stamp, _) => Some(*stamp),
-            Sent::Pending(_) => None,
-        });
-        if let Some(stamp) = acknowledged {
-            // A load that begins before this node's feed has caught up would be refused for no use. A lost push must not
-            // keep the caller, though.
-            let caught_up = self.tags.until_applied(stamp.epoch, stamp.n);
-            let _ = timeout(CATCH_UP, caught_up).await;
-        }
-        Ok(sent)
-    }
-
-    async fn invalidate_some(
-        &self,
-        tags: &[u64],
-        strength: Strength,
-        sent: &mut Vec<Sent>,
-    ) -> Result<(), Error> {
-        let sent_at = self.tags.generation();
-        let waits = tags.iter().any(|tag| self.journal.holds_tag(*tag));
-        let bumped = if waits {
-            None
-        } else {
-            match self.remote.bump_tags(tags, strength).await {
-                Ok(stamps) => Some(stamps),
-                Err(error) => {
-                    self.failed(&error);
-                    None
-                }
-            }
-        };
-        let Some(stamps) = bumped else {
-            for tag in tags {
-                sent.push(Sent::Pending(self.postpone_tag(*tag, strength)?));
-            }
-            return Ok(());
-        };
-        for (tag, stamp) in tags.iter().zip(stamps) {
-            self.observer.note(Decision::TagBump);
-            let bump = TagBump::new(stamp.n, strength);
-            self.tags.bumped(stamp.epoch, *tag, bump, sent_at);
-            sent.push(Sent::Acknowledged(stamp, Order::Unknown));
-        }
-        Ok(())
     }
 
     /// The journal first: once the local entry is gone, readers go to Redis unless the entity stands there.
@@ -268,7 +222,7 @@ impl Sender {
                 at: at.clone(),
                 pointer_ttl: bump.pointer_ttl,
             };
-            if let Taken::Waits(awaited) = self.journal.add(subject, bump.strength)? {
+            if let Place::Waits(awaited) = self.journal.add(subject, bump.strength)? {
                 return Ok(awaited);
             }
             self.observer.note(Decision::Overflow);
@@ -280,107 +234,20 @@ impl Sender {
         // The table first: what is swallowed must not be believed for a moment.
         self.tags.pend(at.cache.tag);
         let pended = self.tags.generation();
-        let swallowed = self.journal.swallow(Some(at.id.cache), at.cache.tag)?;
+        let tag = OldTag {
+            hash: at.cache.tag,
+            edge: Some(EdgeSubject::Cache(at.cache.as_str().to_owned())),
+            purges: true,
+        };
+        let swallowed = self.journal.swallow(Some(at.id.cache), tag)?;
         self.tags
             .settled(swallowed.entities.into_iter().map(entity_tag_of), pended);
         Ok(swallowed.awaited)
     }
 
-    fn postpone_tag(&self, tag: u64, strength: Strength) -> Result<Awaited, Error> {
-        self.tags.pend(tag);
-        self.observer.note(Decision::PendingBump);
-        if let Taken::Waits(awaited) = self.journal.add(Subject::Tag(tag), strength)? {
-            return Ok(awaited);
-        }
-        self.observer.note(Decision::Overflow);
-        tracing::warn!(
-            "too many invalidations wait for redis: everything is invalidated in their place"
-        );
-        self.tags.pend(everything_tag());
-        Ok(self.journal.swallow(None, everything_tag())?.awaited)
-    }
-
-    fn failed(&self, error: &RemoteError) {
+    pub(super) fn failed(&self, error: &RemoteError) {
         self.observer.note(Decision::RemoteError);
         tracing::debug!(%error, "redis did not take an invalidation");
-    }
-
-    /// Sends one that waits; false if Redis did not take it.
-    async fn send(&self, pending: &Pending) -> bool {
-        let sent = match &pending.subject {
-            Subject::Entity { at, pointer_ttl } => {
-                self.send_entity(at, *pointer_ttl, pending.strength).await
-            }
-            Subject::Tag(tag) => self.send_tag(*tag, pending.strength).await,
-        };
-        match sent {
-            Ok(stamp) => self.journal.sent(pending, stamp),
-            Err(error) => {
-                tracing::debug!(%error, "redis did not take a pending invalidation");
-                return false;
-            }
-        }
-        true
-    }
-
-    /// The version of the store is not sent again: whose order it tells may be long over.
-    async fn send_entity(
-        &self,
-        at: &Address,
-        pointer_ttl: u64,
-        strength: Strength,
-    ) -> Result<Stamp, RemoteError> {
-        let bump = Bump {
-            pointer_ttl,
-            strength,
-            store: None,
-        };
-        let sent_at = self.tags.generation();
-        let bumped = self.remote.bump(at, bump).await?;
-        let tag = entity_tag_of(at.id);
-        if bumped.depended {
-            self.send_tag(tag, strength).await?;
-        } else {
-            self.tags.settled([tag].into_iter(), sent_at);
-        }
-        self.observer.note(Decision::Bump);
-        Ok(bumped.stamp)
-    }
-
-    async fn send_tag(&self, tag: u64, strength: Strength) -> Result<Stamp, RemoteError> {
-        let sent_at = self.tags.generation();
-        let stamps = self.remote.bump_tags(&[tag], strength).await?;
-        let stamp = stamps
-            .first()
-            .ok_or(RemoteError::Nonsense("no stamp of a tag"))?;
-        self.observer.note(Decision::TagBump);
-        let bump = TagBump::new(stamp.n, strength);
-        self.tags.bumped(stamp.epoch, tag, bump, sent_at);
-        Ok(*stamp)
-    }
-}
-
-/// Sends what waits until Redis takes it; runs as long as the `Tiers`.
-pub(crate) async fn resend(sender: Sender) {
-    let mut skip = 0;
-    loop {
-        let batch = sender.journal.next(BATCH, &mut skip).await;
-        let asked = batch.len();
-        let sender = &sender;
-        let taken = stream::iter(batch)
-            .map(|pending| async move { sender.send(&pending).await })
-            .buffer_unordered(BATCH)
-            .fold(0, |taken, ok| async move { taken + usize::from(ok) })
-            .await;
-        // A short batch was the last: from the front again.
-        skip = if asked < BATCH {
-            0
-        } else {
-            skip + asked - taken
-        };
-        if taken == 0 {
-            sleep(PAUSE).await;
-        }
     }
 }
 
@@ -391,15 +258,6 @@ fn generation_of(stamp: &Stamp) -> Generation {
     }
 }
 
-fn entity_tag_of(id: EntityId) -> u64 {
+pub(super) fn entity_tag_of(id: EntityId) -> u64 {
     entity_tag(id.cache, id.hash)
 }
-
-/// Invalidations sent again at once.
-const BATCH: usize = 64;
-/// Tags that one script bumps: it must not keep others waiting.
-const TAGS_AT_ONCE: usize = 256;
-/// After Redis took none.
-const PAUSE: Duration = Duration::from_millis(50);
-/// How long an invalidation waits for this node's own feed: as long as a push may take before it counts as lost.
-const CATCH_UP: Duration = Duration::from_millis(50);

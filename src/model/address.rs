@@ -107,6 +107,14 @@ impl EntityName {
         Self(name.into())
     }
 
+    /// The name out of its text; `None` if no entity is named so.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        let (cache, key) = text.split_once('/')?;
+        let plain = |byte: u8| byte.is_ascii_graphic();
+        let whole = CacheName::new(cache).is_ok() && key.bytes().all(plain);
+        whole.then(|| Self(text.into()))
+    }
+
     /// The number by which whatever shows the entity of this name knows it, as in [`ScopeSummary::dependencies`];
     /// `None` if no entity is named so.
     ///

@@ -16,9 +16,9 @@ pub(crate) struct Event {
     pub(crate) kind: EventKind,
 }
 
-/// What an invalidation leaves of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strength {
+/// What an invalidation leaves of a value, and a purge of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Strength {
     /// Nothing.
     Hard,
     /// It is past its TTL from here on, and may be served inside its stale windows.

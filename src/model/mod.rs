@@ -8,15 +8,18 @@ mod key;
 mod labels;
 mod policy;
 mod server_time;
+mod subject;
 mod tag;
 mod version;
 
 pub use self::{
     address::EntityName,
     clock::{Clock, ManualClock, SystemClock},
+    event::Strength,
     key::{CacheKey, KeyWriter},
     labels::Visibility,
     policy::{Level, Policy},
+    subject::EdgeSubject,
     tag::Tag,
     version::{Epoch, Stamp, StoreVersion, Version},
 };
@@ -24,10 +27,11 @@ pub(crate) use self::{
     address::{Address, CacheName, EntityId, checked_name},
     clock::{millis, to_duration},
     entry::{Content, Entry, Lifetime, Seal},
-    event::{Event, EventKind, Strength, TagBump},
+    event::{Event, EventKind, TagBump},
     key::RenderedKey,
     labels::{Labels, Place, Position},
     server_time::ServerTime,
+    subject::{Noted, PurgeNote, Recording, TOO_MANY, Wish},
     tag::{cache_tag, entity_tag, everything_tag, nested_tag},
     version::{Generation, Head, Nonce, Pointer},
 };

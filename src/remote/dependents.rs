@@ -45,6 +45,7 @@ mod tests {
             pointer_ttl: 1000,
             strength: Strength::Hard,
             store: None,
+            record: None,
         };
         records.bump(b"p", (head, fence.is_some()), kind, bump, now)
     }

@@ -86,6 +86,16 @@ impl Layout {
         self.record(self.tag_bucket(), b"t")
     }
 
+    /// What is to be purged at the edge: a hash, beside the records of what was bumped. TTL: that of its last note.
+    pub(super) fn purges(&self, bucket: u16) -> Name {
+        self.record(bucket, b"e")
+    }
+
+    /// Who works off what others have left to be purged. TTL: a few seconds.
+    pub(super) fn sweeper(&self) -> Name {
+        self.record(self.tag_bucket(), b"w")
+    }
+
     /// The version of an entity, whatever the type of its value. TTL: the longest of its values' and more.
     pub(super) fn pointer(&self, at: &Address) -> Name {
         self.entity(at, b"p:")

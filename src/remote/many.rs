@@ -264,7 +264,7 @@ impl RedisRemote {
     async fn bump_many(&self, at: &[&Address], bump: Bump) -> Answers<Bumped> {
         let calls = at.iter().map(|at| {
             let arguments = move |command: &mut Cmd| store::bump_arguments(command, at, bump);
-            (self.bump_keys(at), arguments)
+            (self.keys_of_bump(at, bump), arguments)
         });
         let replies = self.run_all(Class::Small, &self.scripts.bump, calls).await;
         let bumped = |(at, reply): (&&Address, Result<_, _>)| {
@@ -274,15 +274,15 @@ impl RedisRemote {
     }
 
     /// One script for many entities, as one pipeline.
-    async fn run_all<const N: usize, F: Fn(&mut Cmd)>(
+    pub(super) async fn run_all<K: AsRef<[Name]>, F: Fn(&mut Cmd)>(
         &self,
         class: Class,
         script: &Script,
-        calls: impl ExactSizeIterator<Item = ([Name; N], F)> + Clone,
+        calls: impl ExactSizeIterator<Item = (K, F)> + Clone,
     ) -> Answers<Value> {
         let commands = calls
             .clone()
-            .map(|(keys, arguments)| filled_in(script.call(&keys), arguments));
+            .map(|(keys, arguments)| filled_in(script.call(keys.as_ref()), arguments));
         let mut replies = self.send_all(class, commands).await;
         let unknown: Vec<_> = (0..replies.len())
             .filter(|index| is_unknown(&replies[*index]))
@@ -299,9 +299,9 @@ impl RedisRemote {
             .map(|(_, (keys, arguments))| {
                 let source = std::mem::take(&mut is_first);
                 let command = if source {
-                    script.call_with_source(&keys)
+                    script.call_with_source(keys.as_ref())
                 } else {
-                    script.call(&keys)
+                    script.call(keys.as_ref())
                 };
                 filled_in(command, arguments)
             })

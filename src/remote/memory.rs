@@ -9,6 +9,7 @@ use self::faults::{Faults, Way};
 use super::{
     Agreement, Beat, Bump, Bumped, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay,
     Snapshot, Standing, TagsKnown, Trouble, agreement,
+    purges::TagNotes,
     records::{Keys, Now, Records},
 };
 use crate::model::{
@@ -107,7 +108,7 @@ impl fmt::Debug for InProcess {
 pub(crate) struct Attached {
     hub: Arc<Hub>,
     space: Arc<Space>,
-    layout: Layout,
+    pub(super) layout: Layout,
     way: Way,
 }
 
@@ -216,6 +217,9 @@ impl Attached {
         };
         let begun = (head, fence.is_some());
         let done = records.bump(&key, begun, kind, bump, now);
+        if let (Some(recording), Some(event)) = (bump.record, &done.event) {
+            (records.purges).note_entity(at, recording, bump.strength, event.n, now);
+        }
         self.space.tell(&self.hub.faults, at.id.bucket, done.event);
         Ok(Bumped {
             stamp: Stamp {
@@ -243,13 +247,19 @@ impl Attached {
         &self,
         tags: &[u64],
         strength: Strength,
+        notes: Option<TagNotes<'_>>,
     ) -> Result<Vec<Stamp>, RemoteError> {
         let bucket = self.layout.tag_bucket();
         let (mut records, now) = self.records(bucket)?;
         let (_, fence) = records.control(now);
         self.space.tell(&self.hub.faults, bucket, fence);
-        let stamp = |tag: &u64| {
+        let stamp = |(place, tag): (usize, &u64)| {
             let event = records.bump_tag(*tag, strength, now);
+            if let Some(notes) = notes {
+                records
+                    .purges
+                    .note_tag(notes, place, strength, event.n, now);
+            }
             self.space.tell(&self.hub.faults, bucket, Some(event));
             Stamp {
                 bucket,
@@ -257,7 +267,7 @@ impl Attached {
                 n: event.n,
             }
         };
-        Ok(tags.iter().map(stamp).collect())
+        Ok(tags.iter().enumerate().map(stamp).collect())
     }
 
     pub(super) async fn tags(&self, tags: &[u64]) -> Result<TagsKnown, RemoteError> {
@@ -337,7 +347,10 @@ impl Attached {
         self.way.breaker.wanted().await;
     }
 
-    fn records(&self, bucket: u16) -> Result<(MutexGuard<'_, Records>, Now), RemoteError> {
+    pub(super) fn records(
+        &self,
+        bucket: u16,
+    ) -> Result<(MutexGuard<'_, Records>, Now), RemoteError> {
         if self.hub.faults.are_refusing() {
             return Err(RemoteError::Timeout);
         }

@@ -17,6 +17,8 @@ mod many;
 mod memory;
 mod order;
 mod pace;
+mod purge_records;
+mod purges;
 mod reader;
 mod records;
 mod scripts;
@@ -35,6 +37,7 @@ pub(crate) use self::{
     layout::Layout,
     many::{Ask, BUMPS, CALLS},
     memory::Attached,
+    purges::TagNotes,
     store::{LARGE, RedisRemote},
 };
 
@@ -42,7 +45,8 @@ use self::timed::timed;
 use crate::{
     error::Error,
     model::{
-        Address, Event, Generation, Head, Pointer, Seal, Stamp, StoreVersion, Strength, TagBump,
+        Address, Event, Generation, Head, Pointer, Recording, Seal, Stamp, StoreVersion, Strength,
+        TagBump,
     },
 };
 use std::{fmt, time::Duration};
@@ -146,6 +150,8 @@ pub(crate) struct Bump {
     pub(crate) strength: Strength,
     /// The version of the store that comes with it.
     pub(crate) store: Option<StoreVersion>,
+    /// Whether it is noted that the edge has to purge it.
+    pub(crate) record: Option<Recording>,
 }
 
 /// What Redis made of a [`Bump`].
@@ -343,21 +349,6 @@ impl Remote {
             }
         };
         timed("depend", answer).await
-    }
-
-    /// Bumps each tag and tells every node; without any, begins the tag feed where there is none.
-    pub(crate) async fn bump_tags(
-        &self,
-        tags: &[u64],
-        strength: Strength,
-    ) -> Result<Vec<Stamp>, RemoteError> {
-        let answer = async {
-            match self {
-                Self::Redis(redis) => redis.bump_tags(tags, strength).await,
-                Self::Memory(memory) => memory.reached().await?.bump_tags(tags, strength).await,
-            }
-        };
-        timed("bump_tags", answer).await
     }
 
     /// What is known of these tags.

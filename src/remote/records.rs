@@ -6,6 +6,7 @@ use super::{
     Bump, Discard, Filled, Order, Turn,
     layout::Name,
     order::{Done, bare, learned, ordered},
+    purge_records::PurgeRecords,
     tag_records::TagRecords,
 };
 use crate::model::{
@@ -21,6 +22,7 @@ pub(super) struct Records {
     pub(super) nested: bool,
     pub(super) log: VecDeque<Event>,
     pub(super) tags: TagRecords,
+    pub(super) purges: PurgeRecords,
     pointers: HashMap<Box<[u8]>, Timed<Pointer>>,
     values: HashMap<Box<[u8]>, Timed<Vec<u8>>>,
     leases: HashMap<Box<[u8]>, Timed<Lease>>,

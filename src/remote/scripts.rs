@@ -19,6 +19,7 @@ pub(super) struct Scripts {
     pub(super) tags_bump: Script,
     pub(super) tags_read: Script,
     pub(super) tags_prune: Script,
+    pub(super) purges_done: Script,
 }
 
 /// A script behind their shared head.
@@ -42,6 +43,7 @@ impl Scripts {
             tags_read: script!("tags_read"),
             tags_prune: script!("tags_prune"),
             renew: Script::new(include_str!("scripts/renew.lua")),
+            purges_done: Script::new(include_str!("scripts/purges_done.lua")),
         }
     }
 }

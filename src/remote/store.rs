@@ -159,7 +159,7 @@ impl RedisRemote {
     }
 
     pub(super) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
-        let keys = self.bump_keys(at);
+        let keys = self.keys_of_bump(at, bump);
         let reply = self
             .run(Class::Small, &self.scripts.bump, &keys, |command| {
                 bump_arguments(command, at, bump);
@@ -350,6 +350,7 @@ pub(super) fn bump_arguments(command: &mut redis::Cmd, at: &Address, bump: Bump)
     entity(command, at);
     command.arg(store_version(bump.store));
     command.arg(wire::letter(bump.strength));
+    super::purges::note_arguments(command, at, bump);
 }
 
 pub(super) fn filled(reply: &Value) -> Result<Filled, RemoteError> {

@@ -1,28 +1,63 @@
 //! The tag table in Redis: a hash of bumped tags, beside the control record of the tags' bucket.
 
 use super::{
-    RemoteError, TagsKnown,
+    RedisRemote, Remote, RemoteError, TagsKnown,
     connection::Class,
     layout::Name,
-    store::{RedisRemote, fresh, number, raw, row, text},
+    purges::TagNotes,
+    store::{fresh, number, raw, row, text},
+    timed::timed,
     wire,
 };
 use crate::model::{Epoch, Nonce, Stamp, Strength};
 use redis::Value;
+
+impl Remote {
+    /// Bumps each tag and tells every node; without any, begins the tag feed where there is none. `notes`: what the edge
+    /// has to purge is noted in the same step.
+    pub(crate) async fn bump_tags(
+        &self,
+        tags: &[u64],
+        strength: Strength,
+        notes: Option<TagNotes<'_>>,
+    ) -> Result<Vec<Stamp>, RemoteError> {
+        let answer = async {
+            match self {
+                Self::Redis(redis) => redis.bump_tags(tags, strength, notes).await,
+                Self::Memory(memory) => {
+                    memory
+                        .reached()
+                        .await?
+                        .bump_tags(tags, strength, notes)
+                        .await
+                }
+            }
+        };
+        timed("bump_tags", answer).await
+    }
+}
 
 impl RedisRemote {
     pub(super) async fn bump_tags(
         &self,
         tags: &[u64],
         strength: Strength,
+        notes: Option<TagNotes<'_>>,
     ) -> Result<Vec<Stamp>, RemoteError> {
         let bucket = self.layout.tag_bucket();
-        let (script, keys) = (&self.scripts.tags_bump, self.tag_keys());
-        let reply = self.run(Class::Small, script, &keys, |command| {
+        let mut keys = self.tag_keys().to_vec();
+        keys.extend(notes.map(|_| self.layout.purges(bucket)));
+        let reply = self.run(Class::Small, &self.scripts.tags_bump, &keys, |command| {
             fresh(command);
             command.arg(wire::letter(strength));
-            for tag in tags {
+            if let Some(notes) = notes {
+                notes.head(command, strength);
+            }
+            for (place, tag) in tags.iter().enumerate() {
                 command.arg(hex(*tag)).arg(Nonce::random().0);
+                if let Some(notes) = notes {
+                    command.arg(notes.field(place));
+                }
             }
         });
         let nonsense = RemoteError::Nonsense("the answer to a bump of tags");

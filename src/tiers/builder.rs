@@ -6,7 +6,8 @@ use crate::{
     error::Error,
     feed::Ready,
     load::Limiter,
-    model::{Clock, SystemClock, checked_name},
+    model::{Clock, Recording, SystemClock, checked_name, millis},
+    purge::Edge,
     remote::{InProcess, Layout, RedisRemote, Remote},
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -27,6 +28,9 @@ pub struct TiersBuilder {
     max_queued_loads: Option<usize>,
     clock: Arc<dyn Clock>,
     protections: Protections,
+    edge: Option<Arc<dyn Edge>>,
+    records_purges: bool,
+    purge_record_ttl: Duration,
 }
 
 enum Place {
@@ -46,6 +50,8 @@ pub enum Protection {
     Chain,
     /// A page of what was invalidated meanwhile is noticed before it leaves.
     Guard,
+    /// A purge whose node has died is carried out by another one.
+    PurgeRecord,
 }
 
 impl TiersBuilder {
@@ -66,7 +72,11 @@ impl TiersBuilder {
                 stale_fill: true,
                 chain: true,
                 guard: true,
+                purge_record: true,
             },
+            edge: None,
+            records_purges: false,
+            purge_record_ttl: Duration::from_secs(24 * 60 * 60),
         }
     }
 
@@ -148,6 +158,31 @@ impl TiersBuilder {
         self
     }
 
+    /// Tells this edge of whatever is invalidated, once Redis and this process know of it; [`Receipt::edge`](crate::Receipt::edge)
+    /// waits for it. `Purger` of `tricache-middleware` is one.
+    ///
+    /// Each bump also notes in Redis what is to be purged, until it is. If this process dies on the way, another one with an edge
+    /// finds the note, and purges; this one does the same for others. Default: none, and no notes.
+    pub fn edge(mut self, edge: impl Edge) -> Self {
+        self.edge = Some(Arc::new(edge));
+        self
+    }
+
+    /// Notes what the edge has to purge for others to find, though this process has no edge itself: for a job or an importer
+    /// that has no credentials of the edge. Some node with an [`edge`](Self::edge) purges within two heartbeats or so.
+    /// Default: false, but true with an edge.
+    pub fn record_purges(mut self, yes: bool) -> Self {
+        self.records_purges = yes;
+        self
+    }
+
+    /// How long a note is kept that nobody comes for, counted from the last one in its bucket: as long as the edge may keep a
+    /// page, after which there is nothing to purge. 1 s to 30 days. Default: 24 hours.
+    pub fn purge_record_ttl(mut self, ttl: Duration) -> Self {
+        self.purge_record_ttl = ttl;
+        self
+    }
+
     /// Reads time from this clock. Default: the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -162,6 +197,7 @@ impl TiersBuilder {
             Protection::StaleFill => self.protections.stale_fill = false,
             Protection::Chain => self.protections.chain = false,
             Protection::Guard => self.protections.guard = false,
+            Protection::PurgeRecord => self.protections.purge_record = false,
         }
         self
     }
@@ -178,6 +214,7 @@ impl TiersBuilder {
     /// Dropped early, nothing is left running.
     pub async fn build(self) -> Result<Tiers, Error> {
         let layout = self.checked_layout()?;
+        let record = self.recording();
         let enabled = switch::in_environment()?.unwrap_or(true) && self.enabled;
         let start = Start::of(enabled, self.start_without_redis);
         let remote = match &self.place {
@@ -202,6 +239,8 @@ impl TiersBuilder {
             heartbeat: self.heartbeat,
             loads: Limiter::new(self.max_loads, self.max_queued_loads),
             protections: self.protections,
+            edge: self.edge,
+            record,
         });
         if answers && enabled && timeout(START, until_ready(ready)).await.is_err() {
             engine.shutdown(Duration::ZERO).await;
@@ -211,6 +250,15 @@ impl TiersBuilder {
             ));
         }
         Ok(Tiers { engine })
+    }
+
+    fn recording(&self) -> Option<Recording> {
+        let attended = self.edge.is_some();
+        let wanted = (attended || self.records_purges) && self.protections.purge_record;
+        wanted.then(|| Recording {
+            attended,
+            life: millis(self.purge_record_ttl),
+        })
     }
 
     fn checked_layout(&self) -> Result<Layout, Error> {
@@ -225,6 +273,12 @@ impl TiersBuilder {
             Duration::from_millis(1),
         )?;
         check_range("heartbeat", self.heartbeat, Duration::from_millis(10))?;
+        let ttl = self.purge_record_ttl;
+        if !(SHORTEST_RECORD..=LONGEST_RECORD).contains(&ttl) {
+            return Err(Error::config(format!(
+                "the purge_record_ttl of {ttl:?} is refused: it must be {SHORTEST_RECORD:?} to {LONGEST_RECORD:?}"
+            )));
+        }
         if self.max_loads == 0 {
             return Err(Error::config(
                 "the max_loads is zero: nothing could be loaded",
@@ -311,4 +365,6 @@ const START: Duration = Duration::from_secs(5);
 const START_WITHOUT: Duration = Duration::from_secs(1);
 /// Above what any pool of connections to a store has: it ends a flood, and nobody else meets it.
 const MAX_LOADS: usize = 1024;
+const SHORTEST_RECORD: Duration = Duration::from_secs(1);
+const LONGEST_RECORD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const LONGEST: Duration = Duration::from_secs(60);

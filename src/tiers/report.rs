@@ -1,5 +1,6 @@
 //! What a `Tiers` says of itself.
 
+use super::EdgeReport;
 use crate::{
     engine::{Engine, Left},
     load::Loads,
@@ -23,6 +24,7 @@ pub struct Report {
     proven_buckets: usize,
     buckets: usize,
     bumped_tags: usize,
+    edge: Option<EdgeReport>,
     loads: Loads,
     counters: Counters,
 }
@@ -41,6 +43,9 @@ impl Report {
             proven_buckets: engine.proofs.live(now),
             buckets: usize::from(engine.layout.feeds()),
             bumped_tags: engine.tags.len(),
+            edge: engine
+                .errands()
+                .map(|errands| EdgeReport::of(errands.standing())),
             loads: engine.loads.loads(),
             counters: engine.observers.counters(),
         }
@@ -111,6 +116,12 @@ impl Report {
     #[must_use]
     pub fn bumped_tags(&self) -> usize {
         self.bumped_tags
+    }
+
+    /// How it stands with the edge; `None` where none is [configured](crate::TiersBuilder::edge).
+    #[must_use]
+    pub fn edge(&self) -> Option<&EdgeReport> {
+        self.edge.as_ref()
     }
 
     /// The loads of all caches, running and queued, and how many may run at once.
@@ -185,6 +196,7 @@ impl Outage {
 pub struct Drained {
     unfinished: usize,
     pending: usize,
+    purges: usize,
 }
 
 impl Drained {
@@ -208,11 +220,21 @@ impl Drained {
     }
 }
 
+impl Drained {
+    /// Purges that were not done for good. What stands in the purge record is purged by another node, or by this one when it
+    /// starts again; a purge of what is [pending](Self::pending) is lost.
+    #[must_use]
+    pub fn purges(&self) -> usize {
+        self.purges
+    }
+}
+
 impl From<Left> for Drained {
     fn from(left: Left) -> Self {
         Self {
             unfinished: left.tasks,
             pending: left.pending,
+            purges: left.purges,
         }
     }
 }

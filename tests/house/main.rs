@@ -26,6 +26,7 @@ const RANKS: [(&str, u8); 19] = [
     ("tags", 1),
     ("tasks", 1),
     ("local", 2),
+    ("purge", 2),
     ("remote", 2),
     ("feed", 3),
     ("load", 3),

@@ -11,6 +11,7 @@ mod codecs;
 mod counts;
 mod deadlines;
 mod draining;
+mod edge;
 mod faults;
 mod leases;
 mod limits;

@@ -85,6 +85,26 @@ impl Lane {
         self.changed.notify_one();
     }
 
+    /// The same for everything.
+    pub(crate) fn ask_everything(&self, ticket: &Arc<Ticket>) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let refused = if self.rules.limits.knows_everything() {
+            self.check_open(&state, now).err()
+        } else {
+            Some(self.refused("it cannot purge everything at once"))
+        };
+        match refused {
+            None => state.queue.ask_everything(ticket, now),
+            Some(error) => {
+                Waiters::one(ticket).fail(self.rules.vendor, &error);
+                self.tell_given_up(&mut state, 1, &error);
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
     pub(crate) fn report(&self) -> VendorReport {
         let state = self.state();
         let now = Instant::now();
@@ -159,12 +179,7 @@ impl Lane {
         mode: Mode,
         now: Instant,
     ) -> Result<(), PurgeError> {
-        if state.left.is_some() {
-            return Err(PurgeError::closed());
-        }
-        if let Some((_, error)) = state.locked_out.as_ref().filter(|(until, _)| now < *until) {
-            return Err(error.clone());
-        }
+        self.check_open(state, now)?;
         if !self.rules.limits.fits_alone(key) {
             return Err(self.refused("a key is longer than it takes"));
         }
@@ -172,6 +187,16 @@ impl Lane {
             return Err(self.refused("it knows no soft purge"));
         }
         Ok(())
+    }
+
+    fn check_open(&self, state: &State, now: Instant) -> Result<(), PurgeError> {
+        if state.left.is_some() {
+            return Err(PurgeError::closed());
+        }
+        match state.locked_out.as_ref().filter(|(until, _)| now < *until) {
+            Some((_, error)) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 
     fn refused(&self, reason: &str) -> PurgeError {

@@ -33,6 +33,8 @@ pub struct Purger(Arc<Inner>);
 
 struct Inner {
     lanes: Arc<[Lane]>,
+    keys_of_caches: Option<KeyOfCache>,
+    expected: Duration,
     ending: watch::Sender<bool>,
     /// Until it has ended.
     task: Mutex<Option<JoinHandle<()>>>,
@@ -49,6 +51,7 @@ impl Purger {
             window: Duration::from_millis(50),
             longest_queue: 10_000,
             coarser: None,
+            keys_of_caches: None,
             refuses_soft: false,
             pauses: Pauses {
                 first: Duration::from_millis(200),
@@ -80,6 +83,22 @@ impl Purger {
         for lane in &*self.0.lanes {
             lane.ask(&keys, mode, &ticket);
         }
+        Ok(PurgeReceipt::new(ticket))
+    }
+
+    /// Asks every vendor to purge all that it holds, hard. A vendor without such a call refuses, which its receipt says.
+    ///
+    /// # Errors
+    /// The purger is shut down.
+    pub fn purge_everything(&self) -> Result<PurgeReceipt, PurgeError> {
+        if *self.0.ending.borrow() {
+            return Err(PurgeError::closed());
+        }
+        let ticket = Ticket::new(self.0.lanes.iter().map(Lane::name), 1);
+        self.0
+            .lanes
+            .iter()
+            .for_each(|lane| lane.ask_everything(&ticket));
         Ok(PurgeReceipt::new(ticket))
     }
 
@@ -134,6 +153,7 @@ pub struct PurgerBuilder {
     window: Duration,
     longest_queue: usize,
     coarser: Option<Coarser>,
+    keys_of_caches: Option<KeyOfCache>,
     refuses_soft: bool,
     pauses: Pauses,
 }
@@ -178,6 +198,17 @@ impl PurgerBuilder {
         self
     }
 
+    /// Names a key that stands on *every* page that shows something of a cache, such as a tag that all its values have; used when a
+    /// whole cache is invalidated. The key of a cache that [`purge_keys`](crate::purge_keys) names is none. Default: no such key is
+    /// known, and a cleared cache is a purge of everything.
+    pub fn key_of_cache(
+        mut self,
+        key: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.keys_of_caches = Some(Arc::new(key));
+        self
+    }
+
     /// A vendor that knows no soft purge refuses soft ones, and their receipts fail. Default: it purges hard instead.
     pub fn refuse_soft(mut self) -> Self {
         self.refuses_soft = true;
@@ -211,11 +242,15 @@ impl PurgerBuilder {
         self.check()?;
         let runtime = Handle::try_current()
             .map_err(|_| PurgeError::config("a purger is built outside of a tokio runtime"))?;
+        let keys_of_caches = self.keys_of_caches.clone();
+        let expected = self.window + self.second_after + SPARE;
         let lanes = self.lanes();
         let (ending, near) = watch::channel(false);
         let task = runtime.spawn(purge_all(Closing(Arc::clone(&lanes)), near));
         Ok(Purger(Arc::new(Inner {
             lanes,
+            keys_of_caches,
+            expected,
             ending,
             task: Mutex::new(Some(task)),
         })))
@@ -269,6 +304,23 @@ impl fmt::Debug for PurgerBuilder {
             .finish_non_exhaustive()
     }
 }
+
+/// A key that stands on every page that shows something of the cache of this name.
+pub(crate) type KeyOfCache = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// What the edge of a `Tiers` needs.
+impl Purger {
+    pub(crate) fn key_of_cache(&self, cache: &str) -> Option<String> {
+        self.0.keys_of_caches.as_ref().and_then(|key| key(cache))
+    }
+
+    pub(crate) fn usual_time(&self) -> Duration {
+        self.0.expected
+    }
+}
+
+/// What vendors take for two calls that go well, and more.
+const SPARE: Duration = Duration::from_secs(5);
 
 /// The purger's task.
 async fn purge_all(closing: Closing, near: watch::Receiver<bool>) {

@@ -138,6 +138,13 @@ impl Queue {
         Ok(())
     }
 
+    /// Asks for everything. The vendor must know that.
+    pub(crate) fn ask_everything(&mut self, ticket: &Arc<Ticket>, now: Instant) {
+        let ready_at = now + self.rules.window;
+        let waiters = Waiters::one(ticket);
+        self.put(Target::Everything, Mode::Hard, waiters, now, ready_at);
+    }
+
     /// What the vendor should be asked for now. In a hurry nothing waits for its window.
     pub(crate) fn next(&mut self, now: Instant, hurry: bool) -> Next {
         self.wake(now);
@@ -216,7 +223,7 @@ impl Queue {
         self.resting.clear();
         let count = others.len();
         for entry in others.into_values() {
-            entry.waiters.fail(self.rules.vendor, error);
+            entry.give_up(self.rules.vendor, error);
         }
         count
     }
@@ -229,7 +236,7 @@ impl Queue {
             sent.waiters.fail(self.rules.vendor, error);
         }
         for entry in std::mem::take(&mut self.entries).into_values() {
-            entry.waiters.fail(self.rules.vendor, error);
+            entry.give_up(self.rules.vendor, error);
         }
         count
     }
@@ -409,6 +416,7 @@ impl Queue {
         let Some(mut entry) = self.entries.remove(&sent.target) else {
             return;
         };
+        entry.settling.join(sent.waiters);
         if entry.number != sent.number {
             entry.wait_at(entry.place);
             self.enter(sent.target, entry);
@@ -418,6 +426,8 @@ impl Queue {
         if began < due {
             entry.state = State::Resting(due);
             self.enter(sent.target, entry);
+        } else {
+            entry.settling.done(self.rules.vendor);
         }
     }
 
@@ -443,7 +453,9 @@ impl Queue {
         let Some(mut entry) = self.entries.remove(&sent.target) else {
             return;
         };
-        if entry.number != sent.number {
+        if entry.number == sent.number {
+            entry.settling.fail_late(self.rules.vendor, error);
+        } else {
             entry.wait_at(entry.place);
             self.enter(sent.target, entry);
         }

@@ -41,12 +41,32 @@ impl PurgeReceipt {
     /// # Cancel safety
     /// Dropping this future cancels nothing, and the receipt can be asked again.
     pub async fn acknowledged(&self) -> Result<(), PurgeError> {
+        self.until(Ticket::verdict).await
+    }
+
+    /// Waits until each vendor has taken all keys for good: a second time, at least `second_after` their last request.
+    ///
+    /// A key that is asked for again meanwhile is done with that later request.
+    ///
+    /// # Errors
+    /// As for [`acknowledged`](Self::acknowledged), and if the second purge is refused.
+    ///
+    /// # Cancel safety
+    /// As for [`acknowledged`](Self::acknowledged).
+    pub async fn done(&self) -> Result<(), PurgeError> {
+        self.until(Ticket::last_verdict).await
+    }
+
+    async fn until(
+        &self,
+        verdict: impl Fn(&Ticket) -> Option<Result<(), PurgeError>>,
+    ) -> Result<(), PurgeError> {
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             // Listens before it looks, so that nothing that happens in between is missed.
             changed.as_mut().enable();
-            if let Some(verdict) = self.0.verdict() {
+            if let Some(verdict) = verdict(&self.0) {
                 return verdict;
             }
             changed.await;
@@ -80,7 +100,11 @@ pub(crate) struct Ticket {
 struct Part {
     vendor: Arc<str>,
     keys_left: usize,
+    /// Keys that are not done for good.
+    keys_resting: usize,
     error: Option<PurgeError>,
+    /// Of the second purge.
+    last_error: Option<PurgeError>,
 }
 
 impl Ticket {
@@ -89,7 +113,9 @@ impl Ticket {
         let part = |vendor| Part {
             vendor,
             keys_left: keys,
+            keys_resting: keys,
             error: None,
+            last_error: None,
         };
         Arc::new(Self {
             parts: Mutex::new(vendors.map(part).collect()),
@@ -107,6 +133,29 @@ impl Ticket {
         }
         drop(parts);
         self.changed.notify_waiters();
+    }
+
+    /// The vendor has taken so many more of the keys for good, or will not.
+    fn settle_for_good(&self, vendor: usize, keys: usize, error: Option<&PurgeError>) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = &mut parts[vendor];
+        part.keys_resting = part.keys_resting.saturating_sub(keys);
+        if part.last_error.is_none() {
+            part.last_error = error.cloned();
+        }
+        drop(parts);
+        self.changed.notify_waiters();
+    }
+
+    /// The same for good.
+    fn last_verdict(&self) -> Option<Result<(), PurgeError>> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = |part: &Part| part.error.clone().or_else(|| part.last_error.clone());
+        if let Some(error) = parts.iter().find_map(errors) {
+            return Some(Err(error));
+        }
+        let all_done = parts.iter().all(|part| part.keys_resting == 0);
+        all_done.then_some(Ok(()))
     }
 
     /// The first failure, or that all is done; `None` while something may still go either way.
@@ -168,18 +217,29 @@ impl Waiters {
         self.0.push(waiter);
     }
 
-    pub(crate) fn acknowledge(self, vendor: usize) {
-        self.settle(vendor, None);
+    /// Taken once: they may go on waiting until it is done for good.
+    pub(crate) fn acknowledge(&self, vendor: usize) {
+        self.each(|ticket, keys| ticket.settle(vendor, keys, None));
     }
 
+    pub(crate) fn done(self, vendor: usize) {
+        self.each(|ticket, keys| ticket.settle_for_good(vendor, keys, None));
+    }
+
+    /// It was never taken.
     pub(crate) fn fail(self, vendor: usize, error: &PurgeError) {
-        self.settle(vendor, Some(error));
+        self.each(|ticket, keys| ticket.settle(vendor, keys, Some(error)));
     }
 
-    fn settle(self, vendor: usize, error: Option<&PurgeError>) {
-        for waiter in self.0 {
+    /// It was taken once, and will not be a second time.
+    pub(crate) fn fail_late(self, vendor: usize, error: &PurgeError) {
+        self.each(|ticket, keys| ticket.settle_for_good(vendor, keys, Some(error)));
+    }
+
+    fn each(&self, tell: impl Fn(&Ticket, usize)) {
+        for waiter in &self.0 {
             if let Some(ticket) = waiter.ticket.upgrade() {
-                ticket.settle(vendor, waiter.keys, error);
+                tell(&ticket, waiter.keys);
             }
         }
     }

@@ -16,6 +16,7 @@ fn at_version(records: &mut Records, store: Option<u64>, now: Now) -> Done {
         pointer_ttl: 1000,
         strength: Strength::Hard,
         store: store.map(StoreVersion::from),
+        record: None,
     };
     records.bump(b"p", (head, fence.is_some()), kind, bump, now)
 }

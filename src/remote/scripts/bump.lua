@@ -1,6 +1,7 @@
 -- BUMP: an invalidation. The entity gets a version that was never issued, and every node is told.
 -- KEYS[4] pointer. ARGV[3] pointer ttl ms, ARGV[4] cache, ARGV[5] entity, ARGV[6] version of the store, '-' where unknown,
 -- ARGV[7] 'S' for a soft bump: what was current may be served past its TTL, a while longer.
+-- With KEYS[5], the purge record: ARGV[8] field, ARGV[9] letter, ARGV[10] ttl ms, ARGV[11] how many fields it holds.
 -- Answers epoch, version, whether somebody may depend on the entity, and what became of the store's version.
 local c, began = control()
 local p = stored_pointer(KEYS[4])
@@ -32,4 +33,5 @@ c.n, c.high, c.nonce = version, version, ARGV[2]
 save(c)
 -- Missing means unknown: below a pointer that is made anew nothing may be served.
 set_pointer(KEYS[4], version, ARGV[3], depended + bumped + BUMPED, store, soft and p and p.floor or version)
+if KEYS[5] then note_purge(KEYS[5], version, ARGV[8], ARGV[9], ARGV[10], ARGV[11]) end
 return {c.epoch, decimal(version), depended, order}

@@ -104,3 +104,22 @@ local function tag_floor(c, write)
   end
   return decimal(c.n)
 end
+
+-- What is to be purged at the edge, beside the bump that made it old: field -> '1|n|letter', 'H' or 'S', hard or soft, in lower case
+-- where nobody sees to it yet. A record of another type is nobody's. A name too many: one field stands for all.
+local function note_purge(key, version, field, letter, ttl_ms, most)
+  local old = redis.pcall('HGET', key, field)
+  if type(old) == 'table' then
+    redis.call('UNLINK', key)
+    old = nil
+  end
+  if old and string.match(old, '|[Hh]$') then
+    -- Whoever was to purge it hard may be gone: the hard one is the stronger wish.
+    if letter == 'S' then letter = 'H' elseif letter == 's' then letter = 'h' end
+  elseif not old and redis.call('HLEN', key) >= tonumber(most) then
+    redis.call('UNLINK', key)
+    field, letter = '#', 'h'
+  end
+  redis.call('HSET', key, field, '1|' .. decimal(version) .. '|' .. letter)
+  redis.call('PEXPIRE', key, ttl_ms)
+end

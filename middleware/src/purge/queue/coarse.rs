@@ -40,7 +40,10 @@ impl Queue {
                 } else {
                     entry.mode
                 };
-                self.put(coarse, mode, entry.waiters, now, now);
+                self.put(coarse.clone(), mode, entry.waiters, now, now);
+                if let Some(coarser) = self.entries.get_mut(&coarse) {
+                    coarser.settling.join(entry.settling);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::purge::{batch::Mode, receipt::Waiters};
+use crate::purge::{batch::Mode, error::PurgeError, receipt::Waiters};
 
 /// What the queue knows of one key.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Entry {
     pub(super) place: Place,
     /// Who asked since the last departure.
     pub(super) waiters: Waiters,
+    /// Whose purge was taken, and who waits until it is done for good.
+    pub(super) settling: Waiters,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,7 @@ impl Entry {
             state: State::Waiting(place),
             place,
             waiters,
+            settling: Waiters::default(),
         }
     }
 
@@ -72,6 +75,12 @@ impl Entry {
         }
         self.number = number;
         self.asked_at = now;
+    }
+
+    /// It will not be purged.
+    pub(super) fn give_up(self, vendor: usize, error: &PurgeError) {
+        self.waiters.fail(vendor, error);
+        self.settling.fail_late(vendor, error);
     }
 
     pub(super) fn wait_at(&mut self, place: Place) {

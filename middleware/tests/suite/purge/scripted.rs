@@ -39,6 +39,11 @@ impl Scripted {
         Self::with(name, Limits::new(10).soft(), 0)
     }
 
+    /// The same with other limits.
+    pub(crate) fn held_with(name: &str, limits: Limits) -> Self {
+        Self::with(name, limits, 0)
+    }
+
     fn with(name: &str, limits: Limits, permits: usize) -> Self {
         Self(Arc::new(Inner {
             name: name.to_owned(),

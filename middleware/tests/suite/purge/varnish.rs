@@ -170,7 +170,7 @@ async fn each_varnish_of_a_farm_is_purged_though_one_is_down() {
 }
 
 /// An application whose pages count how often they were made.
-struct Origin {
+pub(crate) struct Origin {
     port: u16,
     renders: Arc<AtomicUsize>,
     server: AbortHandle,
@@ -184,7 +184,7 @@ struct Pages {
 }
 
 impl Origin {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let renders = Arc::new(AtomicUsize::new(0));
@@ -207,7 +207,7 @@ impl Origin {
     }
 
     /// A Varnish in front of it, as the documentation configures it.
-    fn varnish(&self) -> VarnishServer {
+    pub(crate) fn varnish(&self) -> VarnishServer {
         let documented = include_str!("../../../../docs/varnish.vcl");
         let configuration = documented
             .replacen(".port = \"8080\"", &format!(".port = \"{}\"", self.port), 1)
@@ -251,7 +251,7 @@ async fn page(State(pages): State<Pages>, Path(name): Path<String>) -> impl Into
     (headers, format!("{name} {times}"))
 }
 
-fn nodes<const N: usize>(servers: [&VarnishServer; N]) -> Vec<Varnish> {
+pub(crate) fn nodes<const N: usize>(servers: [&VarnishServer; N]) -> Vec<Varnish> {
     let token = Secret::new(TOKEN).unwrap();
     Varnish::builder(servers.map(VarnishServer::url))
         .token(token)
@@ -260,7 +260,7 @@ fn nodes<const N: usize>(servers: [&VarnishServer; N]) -> Vec<Varnish> {
 }
 
 /// The body that the server answers to a visitor.
-async fn read(varnish: &VarnishServer, path: &str) -> String {
+pub(crate) async fn read(varnish: &VarnishServer, path: &str) -> String {
     let mut stream = TcpStream::connect(varnish.address()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
