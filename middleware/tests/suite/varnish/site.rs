@@ -16,7 +16,7 @@ use axum::{
 };
 use http::StatusCode;
 use tricache::{
-    InProcess, Loaded, ManualClock, OptionalExt, Tag, TieredCache, Tiers, TiersBuilder,
+    InProcess, Loaded, ManualClock, OptionalExt, Tag, TieredCache, Tiers, TiersBuilder, Visibility,
 };
 use tricache_middleware::{
     EdgeLayer, Profile, Public,
@@ -164,13 +164,24 @@ pub(crate) struct Store(Arc<Mutex<BTreeMap<u64, Stored>>>);
 struct Stored {
     text: String,
     tags: Vec<&'static str>,
+    visibility: Visibility,
 }
 
 impl Store {
     pub(crate) fn put<const N: usize>(&self, id: u64, text: &str, tags: [&'static str; N]) {
+        self.insert(id, text, &tags, Visibility::Public);
+    }
+
+    /// What one user alone may see.
+    pub(crate) fn put_for_one_user(&self, id: u64, text: &str) {
+        self.insert(id, text, &[], Visibility::User);
+    }
+
+    fn insert(&self, id: u64, text: &str, tags: &[&'static str], visibility: Visibility) {
         let stored = Stored {
             text: text.to_owned(),
             tags: tags.to_vec(),
+            visibility,
         };
         self.0.lock().unwrap().insert(id, stored);
     }
@@ -178,7 +189,9 @@ impl Store {
     /// What is missing has the tag that it would have.
     fn load(&self, id: u64) -> Loaded<String> {
         match self.0.lock().unwrap().get(&id).cloned() {
-            Some(Stored { text, tags }) => Loaded::new(text).tags(tags),
+            Some(stored) => Loaded::new(stored.text)
+                .tags(stored.tags)
+                .visibility(stored.visibility),
             None => Loaded::absent().tag("joins"),
         }
     }
