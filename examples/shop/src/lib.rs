@@ -1,13 +1,13 @@
 //! A shop on axum and SQLite, behind tricache.
 //!
 //! `main.rs` says what to start and what to type; the script `demo` shows it behind a real Varnish. The idea is in three files:
-//! [`Shop`] reads through caches, `writes` invalidates and purges after each commit, `routes` marks what an edge may share.
+//! [`Shop`] reads through caches, `writes` invalidates after each commit, on every tier, `routes` marks what an edge may share.
 //!
 //! | file | its sentence |
 //! |---|---|
 //! | `shop` | reads through the caches |
-//! | `writes` | commits, then invalidates, then purges |
-//! | `edge` | tells Varnish what a write has made old |
+//! | `writes` | commits, then invalidates |
+//! | `edge` | the Varnish servers in front |
 //! | `routes` | what there is, and what of it is public; the answers in JSON |
 //! | `pages` | the pages for browsers, and the one that is private |
 //! | `html` | what a browser is shown |
@@ -31,7 +31,7 @@ mod shop;
 mod store;
 mod writes;
 
-pub use edge::Edge;
+pub use edge::varnish;
 pub use model::{Account, Bought, Change, Moved, NewProduct, NewReview, Product, Review};
 pub use routes::{routes, serve};
 pub use shop::{Page, Shop};

@@ -67,7 +67,7 @@
 
 use std::{env, error::Error, io::IsTerminal, path::PathBuf};
 
-use shop::{Edge, Shop, Store, Tiers, serve};
+use shop::{Shop, Store, Tiers, serve, varnish};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -81,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let port: u16 = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     let store = Store::open(&database()).await?;
-    let shop = Shop::open(store, tiers().await?)?.behind(edge()?);
+    let shop = open(store).await?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
 
@@ -96,20 +96,18 @@ fn database() -> PathBuf {
     )
 }
 
-async fn tiers() -> Result<Tiers, tricache::Error> {
-    let tiers = Tiers::builder("shop");
-    match env::var("REDIS_URL") {
-        Ok(url) => tiers.redis(&url).build().await,
-        Err(_) => tiers.build().await,
+async fn open(store: Store) -> Result<Shop, Box<dyn Error>> {
+    let mut tiers = Tiers::builder("shop");
+    if let Ok(url) = env::var("REDIS_URL") {
+        tiers = tiers.redis(&url);
     }
-}
-
-fn edge() -> Result<Edge, Box<dyn Error>> {
     let Ok(servers) = env::var("VARNISH") else {
-        return Ok(Edge::default());
+        return Ok(Shop::open(store, tiers.build().await?)?);
     };
     let token = env::var("PURGE_TOKEN").map_err(|_| "VARNISH needs PURGE_TOKEN")?;
-    Ok(Edge::varnish(servers.split(','), &token)?)
+    let purger = varnish(servers.split(','), &token)?;
+    let tiers = tiers.edge(purger.clone()).build().await?;
+    Ok(Shop::open(store, tiers)?.behind(purger))
 }
 
 async fn ctrl_c() {

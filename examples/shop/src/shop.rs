@@ -6,9 +6,9 @@ use serde::Serialize;
 use tricache::{
     BatchContext, Cached, Error, Loaded, Policy, Report, Tag, TieredCache, Tiers, Visibility,
 };
+use tricache_middleware::purge::Purger;
 
 use crate::{
-    edge::Edge,
     model::{Account, Product, Review},
     store::{Store, StoreError},
 };
@@ -18,7 +18,7 @@ use crate::{
 pub struct Shop {
     pub(crate) store: Store,
     pub(crate) tiers: Tiers,
-    pub(crate) edge: Edge,
+    pub(crate) purger: Option<Purger>,
     pub(crate) products: TieredCache<u32, Product>,
     pub(crate) reviews: TieredCache<u32, Vec<Review>>,
     lists: TieredCache<(String, u32), Vec<u32>>,
@@ -50,7 +50,7 @@ impl Shop {
         let minute = Policy::ttl(Duration::from_secs(60));
         Ok(Self {
             store,
-            edge: Edge::default(),
+            purger: None,
             products: tiers.cache("product", minute)?,
             reviews: tiers.cache("reviews", minute)?,
             lists: tiers.cache("list", Policy::ttl(Duration::from_secs(30)))?,
@@ -60,10 +60,13 @@ impl Shop {
         })
     }
 
-    /// The same shop behind these servers, which are told what its writes make old.
+    /// The same shop whose tiers purge an edge by this purger: writes wait for it, and it is closed with the shop.
     #[must_use]
-    pub fn behind(self, edge: Edge) -> Self {
-        Self { edge, ..self }
+    pub fn behind(self, purger: Purger) -> Self {
+        Self {
+            purger: Some(purger),
+            ..self
+        }
     }
 
     /// The product `id`. That there is none is remembered, too: for ten seconds, or until it is created.
@@ -171,7 +174,12 @@ impl Shop {
                 "closed before every invalidation was told"
             );
         }
-        self.edge.close(LONGEST_CLOSE).await;
+        if let Some(purger) = &self.purger {
+            let left = purger.shutdown(LONGEST_CLOSE).await;
+            if left > 0 {
+                tracing::warn!(left, "closed before Varnish was told all that is old");
+            }
+        }
     }
 }
 

@@ -1,14 +1,14 @@
-//! Writes: commit, then invalidate, then purge.
+//! Writes: commit, then invalidate; the tiers purge Varnish by themselves.
 //!
 //! What is old after a write: the thing itself, by its key, and the lists that it stands in, joins or leaves, by their tag. Nobody
 //! has to know which pages are cached, or on which of them it stands.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
-use tricache_middleware::purge::Mode;
+use tokio::time::timeout;
+use tricache::{Error, Receipt};
 
 use crate::{
-    edge::Old,
     model::{Change, NewProduct, NewReview},
     shop::{Shop, lists_of, lists_of_reviews},
     store::StoreError,
@@ -71,40 +71,45 @@ impl Shop {
         .await
     }
 
-    /// The product, and all lists of the categories that it left or entered. Nobody shall see an old price: purged hard.
+    /// The product, and all lists of the categories that it left or entered. Nobody shall see an old price.
     async fn product_changed(&self, id: u32, categories: &[String]) {
-        let old = Old {
-            entities: vec![format!("product/{id}")],
-            tags: categories.iter().map(|name| lists_of(name)).collect(),
-            mode: Mode::Hard,
-        };
+        let lists = categories.iter().map(|name| lists_of(name));
         let (product, lists) = tokio::join!(
             self.products.invalidate(&id),
-            self.tiers.invalidate_tags(&old.tags)
+            self.tiers.invalidate_tags(lists)
         );
-        self.told(id, product.and(lists), old).await;
+        self.told(id, [product, lists]).await;
     }
 
-    /// The reviews of a product, and all lists of reviews. One more visitor may miss the newest: purged softly.
+    /// The reviews of a product, and all lists of reviews. Softly: one more visitor may miss the newest.
     async fn reviews_changed(&self, id: u32) {
-        let old = Old {
-            entities: vec![format!("reviews/{id}")],
-            tags: vec![lists_of_reviews()],
-            mode: Mode::Soft,
-        };
         let (reviews, lists) = tokio::join!(
-            self.reviews.invalidate(&id),
-            self.tiers.invalidate_tags(&old.tags)
+            self.reviews.expire(&id),
+            self.tiers.expire_tags([lists_of_reviews()])
         );
-        self.told(id, reviews.and(lists), old).await;
+        self.told(id, [reviews, lists]).await;
     }
 
-    /// The tiers were told first, then Varnish is: purged before them, it would fetch what they still hold.
-    async fn told(&self, id: u32, tiers: Result<tricache::Receipt, tricache::Error>, old: Old) {
-        if let Err(error) = tiers {
-            tracing::error!(%error, id, "committed, but not invalidated: caches show what was until its TTL");
+    /// All tiers are told, and Varnish last. The client of a write waits for it, but not for ever: what Varnish did not take is
+    /// sent again, by whichever instance is there then.
+    async fn told(&self, id: u32, receipts: [Result<Receipt, Error>; 2]) {
+        for receipt in receipts {
+            let receipt = match receipt {
+                Ok(receipt) => receipt,
+                Err(error) => {
+                    tracing::error!(%error, id, "committed, but not invalidated: caches show what was until its TTL");
+                    continue;
+                }
+            };
+            if self.purger.is_none() {
+                continue;
+            }
+            match timeout(PATIENCE, receipt.edge()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, id, "Varnish did not purge what is old"),
+                Err(_) => tracing::warn!(id, "Varnish takes its time to purge what is old"),
+            }
         }
-        self.edge.purge(old).await;
     }
 }
 
@@ -115,3 +120,6 @@ async fn to_its_end<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     tokio::spawn(write).await.map_err(|_| StoreError::Stopped)?
 }
+
+/// How long a write waits for Varnish.
+const PATIENCE: Duration = Duration::from_secs(2);
