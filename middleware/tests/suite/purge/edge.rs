@@ -144,7 +144,8 @@ async fn what_a_vendor_refuses_for_want_of_rights_stays_until_the_token_is_mende
 /// The vendor takes nothing for long. What waits is bounded, readers notice nothing, and when it is back it is purged once.
 #[tokio::test]
 async fn a_hundred_thousand_invalidations_while_the_vendor_is_away_end_in_a_purge_of_everything() {
-    for remote in remotes() {
+    // Fewer are enough where each is a round trip.
+    for (remote, names) in remotes().into_iter().zip([100_000, 15_000]) {
         let edge = Scripted::held_with("edge", Limits::new(100).soft().everything());
         let purger = once(&edge).build().unwrap();
         let (tiers, products) = node(remote.builder().edge(purger.clone())).await;
@@ -152,7 +153,7 @@ async fn a_hundred_thousand_invalidations_while_the_vendor_is_away_end_in_a_purg
         let read = async || products.get_or_load(&1_000_000, load).await.unwrap();
         read().await;
 
-        for some in (0..100_000_u64).collect::<Vec<_>>().chunks(1000) {
+        for some in (0..names).collect::<Vec<u64>>().chunks(1000) {
             let receipt = products.invalidate_many(some).await.unwrap();
             assert!(!receipt.is_pending());
             let outcome = read().await.outcome();
