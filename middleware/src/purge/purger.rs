@@ -26,7 +26,8 @@ use super::{
 
 /// Purges keys at every vendor, until each has taken them. Clones share one queue.
 ///
-/// The queue is in memory: what it holds is lost with the process. Dropping the last handle ends its task at once; call
+/// The queue is in memory: what it holds is lost with the process, unless it came from a `Tiers` that has this purger as its
+/// [edge](tricache::TiersBuilder::edge): that stands in Redis, too. Dropping the last handle ends its task at once; call
 /// [`shutdown`](Self::shutdown) so that it sends what it has.
 #[derive(Clone)]
 pub struct Purger(Arc<Inner>);
