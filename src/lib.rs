@@ -106,7 +106,7 @@ pub use self::{
     },
     observe::Counters,
     outcome::Outcome,
-    remote::{Advice, InProcess},
+    remote::{Advice, Fencing, InProcess},
     scope::{Confirmation, RequestScope, ScopeSummary},
     tiers::{CacheBuilder, Drained, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };

@@ -168,6 +168,8 @@ decisions! {
     Replay replays,
     /// Losses that the log could not fill: everything local of a bucket had to prove itself.
     Gap gaps,
+    /// Times that the data of a bucket turned out to be of another epoch, or gone: the server was wiped, restarted or replaced. Each is a gap, too.
+    NewEpoch new_epochs,
 }
 
 /// The counters while they run.

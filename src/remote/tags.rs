@@ -4,7 +4,7 @@ use super::{
     RemoteError, TagsKnown,
     connection::Class,
     layout::Name,
-    store::{RedisRemote, fresh, number, raw, row, text},
+    store::{RedisRemote, number, raw, row, text},
     wire,
 };
 use crate::model::{Epoch, Nonce, Stamp, Strength};
@@ -19,7 +19,6 @@ impl RedisRemote {
         let bucket = self.layout.tag_bucket();
         let (script, keys) = (&self.scripts.tags_bump, self.tag_keys());
         let reply = self.run(Class::Small, script, &keys, |command| {
-            fresh(command);
             command.arg(wire::letter(strength));
             for tag in tags {
                 command.arg(hex(*tag)).arg(Nonce::random().0);
@@ -75,7 +74,6 @@ impl RedisRemote {
             Class::Small
         };
         let reply = self.run(class, script, &keys, |command| {
-            fresh(command);
             command.arg(MANY);
             for tag in tags {
                 command.arg(hex(*tag));
@@ -105,7 +103,6 @@ impl RedisRemote {
         let mut cursor = "0".to_owned();
         loop {
             let reply = self.run(Class::Small, script, &keys, |command| {
-                fresh(command);
                 command.arg(longest).arg(&cursor).arg(every);
             });
             match text(&reply.await?) {

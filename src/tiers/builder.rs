@@ -46,6 +46,8 @@ pub enum Protection {
     Chain,
     /// A page of what was invalidated meanwhile is noticed before it leaves.
     Guard,
+    /// Data that came back on another server are refused.
+    Fence,
 }
 
 impl TiersBuilder {
@@ -66,6 +68,7 @@ impl TiersBuilder {
                 stale_fill: true,
                 chain: true,
                 guard: true,
+                fence: true,
             },
         }
     }
@@ -162,6 +165,7 @@ impl TiersBuilder {
             Protection::StaleFill => self.protections.stale_fill = false,
             Protection::Chain => self.protections.chain = false,
             Protection::Guard => self.protections.guard = false,
+            Protection::Fence => self.protections.fence = false,
         }
         self
     }
@@ -181,13 +185,18 @@ impl TiersBuilder {
         let enabled = switch::in_environment()?.unwrap_or(true) && self.enabled;
         let start = Start::of(enabled, self.start_without_redis);
         let remote = match &self.place {
-            Place::Hub(hub) => Remote::Memory(hub.attach(layout.clone(), self.remote_timeout)),
+            Place::Hub(hub) => Remote::Memory(hub.attach(
+                layout.clone(),
+                self.remote_timeout,
+                self.protections.fence,
+            )),
             Place::Redis(url) => {
                 let redis = RedisRemote::new(
                     url,
                     layout.clone(),
                     self.remote_timeout,
                     self.skip_slow_redis,
+                    self.protections.fence,
                 )?;
                 Remote::Redis(Box::new(redis))
             }

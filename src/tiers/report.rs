@@ -5,7 +5,7 @@ use crate::{
     load::Loads,
     model::{Level, millis},
     observe::Counters,
-    remote::{Advice, Standing, Trouble},
+    remote::{Advice, Fencing, Standing, Trouble},
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub struct Report {
     remote: RemoteState,
     outage: Option<Outage>,
     agrees: bool,
+    fencing: Fencing,
     advice: Vec<Advice>,
     pending: usize,
     proven_buckets: usize,
@@ -36,6 +37,7 @@ impl Report {
             remote: RemoteState::of(engine.remote.standing()),
             outage: engine.remote.trouble().map(Outage::of),
             agrees: engine.proofs.agree(),
+            fencing: engine.remote.fencing(),
             advice: engine.remote.advice(),
             pending: engine.journal().len(),
             proven_buckets: engine.proofs.live(now),
@@ -81,6 +83,13 @@ impl Report {
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.agrees
+    }
+
+    /// How it is noticed that another server answers, which may not know of the last invalidations: a replica that was promoted,
+    /// or one that was restarted with older data. Whatever was stored before is loaded anew then.
+    #[must_use]
+    pub fn fencing(&self) -> Fencing {
+        self.fencing
     }
 
     /// What the server's settings may lead to: found at the start, and again after each outage.

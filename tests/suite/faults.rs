@@ -4,6 +4,8 @@
 //! network that fails on demand.
 
 mod fills;
+mod incarnations;
 mod outages;
 mod payloads;
 mod pushes;
+mod twins;
