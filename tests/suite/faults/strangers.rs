@@ -93,6 +93,10 @@ async fn led_to_a_lagging_replica(
     store.commit(&KEY);
     let told = ends(writer.cache.invalidate(&KEY)).await.unwrap();
     assert!(!told.is_pending());
+    eventually("the node was told", async || {
+        counters(&reader).events + counters(&reader).replays > 0
+    })
+    .await;
     servers.front.lead_to(&servers.replica);
     (reader, store, servers)
 }
