@@ -80,6 +80,8 @@ pub(crate) struct Protections {
     pub(crate) guard: bool,
     /// A bump notes in Redis what the edge has to purge.
     pub(crate) purge_record: bool,
+    /// An epoch counts only on the server that it began on.
+    pub(crate) fence: bool,
 }
 
 /// What an engine is made of.
@@ -138,6 +140,7 @@ impl Engine {
         };
         let heartbeat = Heartbeat {
             remote: Arc::clone(&remote),
+            proofs: Arc::clone(&proofs),
             clock: Arc::clone(&parts.clock),
             server_time: Arc::clone(&server_time),
             observer: Arc::clone(&observer),
@@ -321,12 +324,16 @@ impl Engine {
     pub(crate) async fn catch_up(&self) -> Result<(), Error> {
         self.check_open()?;
         let sent = crate::model::millis(self.clock.precise());
-        let beat = self.remote.beat().await.map_err(|error| {
-            Error::unavailable(
-                "ask the remote tier where its feeds stand",
-                Some(error.into()),
-            )
-        })?;
+        let beat = self
+            .remote
+            .beat(&self.proofs.known())
+            .await
+            .map_err(|error| {
+                Error::unavailable(
+                    "ask the remote tier where its feeds stand",
+                    Some(error.into()),
+                )
+            })?;
         self.server_time.learn(beat.at, sent);
         let (done, is_done) = tokio::sync::oneshot::channel();
         let note = Note::CatchUp {

@@ -112,7 +112,7 @@ pub use self::{
     observe::Counters,
     outcome::Outcome,
     purge::{Edge, EdgePurge},
-    remote::{Advice, InProcess},
+    remote::{Advice, Fencing, InProcess},
     scope::{Confirmation, RequestScope, ScopeSummary},
     tiers::{CacheBuilder, Drained, EdgeReport, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };

@@ -178,6 +178,8 @@ decisions! {
     CoarsenedPurge coarsened_purges,
     /// Notes in the purge record that could not be read. They were removed.
     BadPurgeNote bad_purge_notes,
+    /// Times that the data of a bucket turned out to be of another epoch, or gone: the server was wiped, restarted or replaced. Each is a gap, too.
+    NewEpoch new_epochs,
 }
 
 /// The counters while they run.

@@ -373,8 +373,11 @@ impl Following {
 
     /// Everything local of the bucket must prove itself; loads under way may not be joined.
     async fn gap(&mut self, bucket: u16, head: Option<Head>) {
-        if self.chain(bucket).at().is_some() {
+        if let Some(at) = self.chain(bucket).at() {
             self.parts.observer.note(Decision::Gap);
+            if head.is_none_or(|head| head.epoch != at.epoch) {
+                self.parts.observer.note(Decision::NewEpoch);
+            }
             tracing::info!(
                 bucket,
                 "a gap in the feed: local entries must prove themselves"

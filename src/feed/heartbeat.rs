@@ -2,7 +2,7 @@
 //!
 //! The answer is proof of liveness, probe of a Redis that was away, and clock, all in one round trip.
 
-use super::Note;
+use super::{Note, Proofs};
 use crate::{
     model::{Clock, ServerTime, millis},
     observe::{Decision, Observer},
@@ -14,6 +14,7 @@ use tokio::{sync::mpsc, time::sleep};
 /// The task's parts.
 pub(crate) struct Heartbeat {
     pub(crate) remote: Arc<Remote>,
+    pub(crate) proofs: Arc<Proofs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) server_time: Arc<ServerTime>,
     pub(crate) observer: Arc<Observer>,
@@ -42,7 +43,7 @@ impl Heartbeat {
 
     async fn beat(&self) -> bool {
         let sent = millis(self.clock.precise());
-        match self.remote.beat().await {
+        match self.remote.beat(&self.proofs.known()).await {
             Ok(beat) => {
                 self.server_time.learn(beat.at, sent);
                 // A closed channel ends the loop above.

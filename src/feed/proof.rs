@@ -3,7 +3,10 @@
 //! Read the proof *before* the entry. The feed removes entries first and proves afterwards, so an entry that is
 //! still there after its proof was read has been told of everything the proof covers.
 
-use crate::model::Head;
+use crate::{
+    model::{Epoch, Head},
+    remote::Known,
+};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The state of every bucket's feed, as readers see it.
@@ -91,8 +94,19 @@ impl Proofs {
 
     pub(super) fn applied(&self, bucket: u16, epoch: u64, n: u64) {
         let state = self.state(bucket);
-        state.epoch.store(epoch, Ordering::Relaxed);
-        state.applied.store(n, Ordering::Relaxed);
+        state.epoch.store(epoch, Ordering::Release);
+        state.applied.store(n, Ordering::Release);
+    }
+
+    /// How far each feed was applied.
+    pub(crate) fn known(&self) -> Vec<Known> {
+        let known = |state: &State| {
+            // A place that belongs to another epoch for a moment can only begin a new one too many.
+            let n = state.applied.load(Ordering::Acquire);
+            let epoch = Epoch(state.epoch.load(Ordering::Acquire));
+            Known { epoch, n }
+        };
+        self.states.iter().map(known).collect()
     }
 
     pub(super) fn gap(&self, bucket: u16) {

@@ -158,9 +158,9 @@ fn replication(info: &Texts) -> Option<Finding> {
         "replicas",
         format!(
             "the redis server has {replicas} replica(s), and replication is asynchronous: a failover may lose \
-             invalidations that were acknowledged just before it, and then old values come back for up to their TTL. \
-             A fence that notices a promotion is planned and not built; until then set `min-replicas-to-write 1` and \
-             `min-replicas-max-lag 1`, and delete the keys of the namespace after a failover"
+             invalidations, so everything is loaded anew after it; and as long as a master that was replaced still answers \
+             some nodes, these do not hear of what the others invalidate. Set `min-replicas-to-write 1` and \
+             `min-replicas-max-lag 1`, so that it soon takes no more invalidations"
         ),
     ))
 }
@@ -229,8 +229,8 @@ fn persistence(facts: &Facts) -> Option<Finding> {
     Some(unwise(
         "persistence",
         format!(
-            "{how}: a restart brings back what was on the disk, and with it values whose invalidation was not there yet, \
-             for up to their TTL; set `save \"\"` and `appendonly no` on a server that is only a cache"
+            "{how}: what a restart brings back from the disk is not used, since invalidations may be missing from it, and \
+             where `INFO` is forbidden old values may be; set `save \"\"` and `appendonly no` on a server that is only a cache"
         ),
     ))
 }
@@ -263,7 +263,7 @@ pub(super) fn broken(subject: &'static str, message: impl Into<String>) -> Findi
     Finding::Broken(Advice::new(subject, message))
 }
 
-const INFO_TELLS: &str = "version, memory limit, role and cluster mode of the redis server";
+const INFO_TELLS: &str = "version, memory limit, role and cluster mode of the redis server, and whether another one has taken its place";
 const CONFIG_TELLS: &str = "`client-output-buffer-limit` and `save` of the redis server";
 /// What Redis has by default, and what a burst of ten thousand events needs on a node that is busy.
 const HARD: u64 = 32 << 20;

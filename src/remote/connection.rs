@@ -3,25 +3,23 @@
 //! redis-rs must be tamed. By default a call during a reconnect blocks for 9.5 s, TCP_NODELAY is off, and a big
 //! reply delays every small one behind it on the same connection. So: small and large values travel apart, the
 //! subscriber has a connection of its own (`subscriber.rs`), every call ends within our own limit, which covers
-//! queueing and reconnecting, and a connection on which a probe was not answered is thrown away.
+//! queueing and reconnecting, and a connection on which a probe was not answered is thrown away (`link.rs`).
 
 use super::{
     RemoteError,
     breaker::{Breaker, Standing, Trouble},
+    identity::{Server, question},
+    link::{CONNECT, Link, Wire},
     pace::Pace,
 };
 use crate::error::Error;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion,
     RedisError, ServerErrorKind, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+    aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
-use std::{
-    future::Future,
-    sync::{PoisonError, RwLock, RwLockWriteGuard},
-    time::Duration,
-};
+use std::{future::Future, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
@@ -29,20 +27,17 @@ use tokio::{
 
 /// The connections of one `Tiers` to its Redis.
 pub(super) struct Connections {
-    client: Client,
+    small: Link,
+    large: Link,
     /// The same server over RESP3, which pushes need.
     pushing: Client,
-    managers: RwLock<Managers>,
     breaker: Breaker,
     pace: Pace,
     limit: Duration,
 }
 
-#[derive(Clone)]
-struct Managers {
-    small: ConnectionManager,
-    large: ConnectionManager,
-}
+/// What was answered, and what the connection knows of the server that did.
+pub(super) type Answered<T> = Result<(T, Server), RemoteError>;
 
 /// What travels: a big value must not delay the small ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +48,13 @@ pub(super) enum Class {
 
 impl Connections {
     /// Prepares connections to `url`; connects at the first call. `limit` is the deadline of one call; `skip_slow`: whether
-    /// reads leave it alone while it is slower than the store.
-    pub(super) fn new(url: &str, limit: Duration, skip_slow: bool) -> Result<Self, Error> {
+    /// reads leave it alone while it is slower than the store; `fenced`: whether each server is asked who it is.
+    pub(super) fn new(
+        url: &str,
+        limit: Duration,
+        skip_slow: bool,
+        fenced: bool,
+    ) -> Result<Self, Error> {
         let refused =
             |error: RedisError| Error::config(format!("the Redis URL is refused: {error}"));
         let info = url
@@ -67,11 +67,10 @@ impl Connections {
             .set_protocol(ProtocolVersion::RESP3);
         let pushing = Client::open(info.clone().set_redis_settings(over_resp3)).map_err(refused)?;
         let client = Client::open(info).map_err(refused)?;
-        let managers = RwLock::new(Managers::new(&client).map_err(refused)?);
         Ok(Self {
-            client,
+            small: Link::new(client.clone(), fenced),
+            large: Link::new(client, fenced),
             pushing,
-            managers,
             breaker: Breaker::new(),
             pace: Pace::new(limit, skip_slow),
             limit,
@@ -80,7 +79,7 @@ impl Connections {
 
     /// Sends one command, unless Redis is away.
     pub(super) async fn send(&self, class: Class, command: &Cmd) -> Result<Value, RemoteError> {
-        self.send_since(class, command, Instant::now()).await
+        Ok(self.send_since(class, command, Instant::now()).await?.0)
     }
 
     /// Sends one command that was asked for at `since`, from where its limit counts.
@@ -89,44 +88,60 @@ impl Connections {
         class: Class,
         command: &Cmd,
         since: Instant,
-    ) -> Result<Value, RemoteError> {
+    ) -> Answered<Value> {
         self.check_up()?;
-        let mut manager = self.manager(class);
-        // An error of the server comes as a value.
-        let call = async { manager.send_packed_command(command).await?.extract_error() };
-        let answer = limited(since + self.limit(class), call).await;
+        let until = since + self.limit(class);
+        let answer = self.call(class, until, |wire| wire.send(command)).await;
         if class == Class::Small && answer.is_ok() {
             self.note_pace(since);
         }
         self.judge(class, since, answer)
     }
 
-    /// Sends one command that concerns many entities: it may take as long as a large value, whatever carries it.
-    pub(super) async fn send_long(
+    /// Sends one command that is made for the server that it goes to.
+    pub(super) async fn send_to(
         &self,
         class: Class,
-        command: &Cmd,
+        command: impl FnOnce(Server) -> Cmd,
     ) -> Result<Value, RemoteError> {
         self.check_up()?;
-        let mut manager = self.manager(class);
         let since = Instant::now();
-        let call = async { manager.send_packed_command(command).await?.extract_error() };
-        let answer = limited(since + self.limit(Class::Large), call).await;
+        let call = |wire: Wire| async move {
+            let command = command(wire.server());
+            wire.send(&command).await
+        };
+        let answer = self.call(class, since + self.limit(class), call).await;
+        if class == Class::Small && answer.is_ok() {
+            self.note_pace(since);
+        }
+        Ok(self.judge(class, since, answer)?.0)
+    }
+
+    /// Sends one command that concerns many entities: it may take as long as a large value, whatever carries it.
+    pub(super) async fn send_long(&self, class: Class, command: &Cmd) -> Answered<Value> {
+        self.check_up()?;
+        let since = Instant::now();
+        let until = since + self.limit(Class::Large);
+        let answer = self.call(class, until, |wire| wire.send(command)).await;
         self.judge(class, since, answer)
     }
 
-    /// Sends a pipeline within the limit of a large value, unless Redis is away. Each command has an answer of its own.
+    /// Sends a pipeline that is made for the server that it goes to, within the limit of a large value, unless Redis is away.
+    /// Each command has an answer of its own.
     pub(super) async fn send_all(
         &self,
         class: Class,
-        pipeline: &Pipeline,
+        pipeline: impl FnOnce(Server) -> Pipeline,
     ) -> Result<Vec<Result<Value, RemoteError>>, RemoteError> {
         self.check_up()?;
-        let mut manager = self.manager(class);
         let since = Instant::now();
-        let call = manager.send_packed_commands(pipeline, 0, pipeline.len());
-        let answer = limited(since + self.limit(Class::Large), call).await;
-        let replies = self.judge(class, since, answer)?;
+        let call = |wire: Wire| async move {
+            let pipeline = pipeline(wire.server());
+            wire.send_all(&pipeline, 0, pipeline.len()).await
+        };
+        let until = since + self.limit(Class::Large);
+        let answer = self.call(class, until, call).await;
+        let (replies, _) = self.judge(class, since, answer)?;
         let of_each = |reply: Value| reply.extract_error().map_err(RemoteError::Failed);
         let answers: Vec<_> = replies.into_iter().map(of_each).collect();
         let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
@@ -136,32 +151,28 @@ impl Connections {
         }
     }
 
-    /// Sends a pipeline, also while Redis is away: this is the probe that decides whether it is.
+    /// Asks the server who it is, now.
+    pub(super) async fn identify(&self, class: Class) -> Result<(), RemoteError> {
+        self.check_up()?;
+        let since = Instant::now();
+        let until = since + self.limit(class);
+        let answer = self.call(class, until, Wire::identify).await;
+        self.judge(class, since, answer).map(drop)
+    }
+
+    /// Sends a pipeline and asks the server who it is, also while Redis is away: this is the probe that decides whether it is.
     ///
     /// It waits longer than a call, so that a connection that takes its time to stand is not given up each time. But
     /// only an answer within the limit of a call closes the breaker: a Redis slower than that is not worth asking.
-    pub(super) async fn probe(
-        &self,
-        pipeline: &Pipeline,
-        replies: usize,
-    ) -> Result<Vec<Value>, RemoteError> {
-        let mut manager = self.manager(Class::Small);
-        let call =
-            async { without_errors(manager.send_packed_commands(pipeline, 0, replies).await?) };
+    pub(super) async fn probe(&self, pipeline: &Pipeline) -> Answered<Vec<Value>> {
         let sent = Instant::now();
-        let answer = limited(sent + self.limit.max(PROBE), call).await;
+        let call = |wire: Wire| probed(wire, pipeline);
+        let until = sent + self.limit.max(PROBE);
+        let answer = self.call(Class::Small, until, call).await;
         match &answer {
-            Ok(_) if sent.elapsed() > self.limit => {
-                self.breaker.failed(sent);
-            }
-            Ok(_) => {
-                if self.breaker.probed() {
-                    tracing::info!("redis answers");
-                }
-                self.note_pace(sent);
-                if self.pace.probed(sent.elapsed()) {
-                    tracing::info!("redis is quicker than the store again");
-                }
+            Ok((_, server)) => {
+                self.large.agree(*server);
+                self.answered(sent);
             }
             Err(error) => {
                 if self.breaker.probe_failed() {
@@ -173,19 +184,59 @@ impl Connections {
         answer
     }
 
+    /// A probe that was sent at `sent` was answered.
+    fn answered(&self, sent: Instant) {
+        if sent.elapsed() > self.limit {
+            self.breaker.failed(sent);
+            return;
+        }
+        if self.breaker.probed() {
+            tracing::info!("redis answers");
+        }
+        self.note_pace(sent);
+        if self.pace.probed(sent.elapsed()) {
+            tracing::info!("redis is quicker than the store again");
+        }
+    }
+
     /// Sends a pipeline between MULTI and EXEC, unless Redis is away; answers the reply to EXEC.
-    pub(super) async fn transact(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RemoteError> {
+    pub(super) async fn transact(&self, pipeline: &Pipeline) -> Answered<Vec<Value>> {
         self.check_up()?;
-        let mut manager = self.manager(Class::Small);
         let (since, commands) = (Instant::now(), pipeline.len());
-        let call = async {
-            let replies = manager
-                .send_packed_commands(pipeline, commands + 1, 1)
-                .await?;
-            without_errors(replies)
+        let call = |wire: Wire| async move {
+            without_errors(wire.send_all(pipeline, commands + 1, 1).await?)
         };
-        let answer = limited(since + self.limit, call).await;
+        let answer = self.call(Class::Small, since + self.limit, call).await;
         self.judge(Class::Small, since, answer)
+    }
+
+    /// Makes a call on the connection of its class until `until`; answers what that connection knows of its server.
+    async fn call<T, F>(
+        &self,
+        class: Class,
+        until: Instant,
+        ask: impl FnOnce(Wire) -> F,
+    ) -> Answered<T>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
+        let link = self.link(class);
+        let call = async {
+            let wire = link.wire().await?;
+            let answer = ask(wire.clone()).await;
+            if answer
+                .as_ref()
+                .is_err_and(RedisError::is_unrecoverable_error)
+            {
+                link.leave(&wire);
+            }
+            // After the answer: whoever was asked meanwhile has told of a later moment.
+            Ok((answer?, wire.server()))
+        };
+        match timeout_at(until, call).await {
+            Ok(answer) => answer.map_err(RemoteError::Failed),
+            Err(_) => Err(RemoteError::Timeout),
+        }
     }
 
     /// A connection that pushes to `sink`, for the subscriber.
@@ -299,65 +350,35 @@ impl Connections {
     }
 
     fn renew(&self, classes: &[Class]) {
-        for class in classes {
-            match manager(&self.client) {
-                Ok(manager) => self.managers_mut().set(*class, manager),
-                Err(error) => tracing::warn!(%error, "a redis connection could not be made anew"),
-            }
-        }
+        classes.iter().for_each(|class| self.link(*class).renew());
     }
 
-    fn manager(&self, class: Class) -> ConnectionManager {
-        let managers = self.managers.read().unwrap_or_else(PoisonError::into_inner);
+    /// What the connection in use knows of its server.
+    pub(super) fn server(&self) -> Server {
+        self.small.server().unwrap_or(Server::Unknown)
+    }
+
+    fn link(&self, class: Class) -> &Link {
         match class {
-            Class::Small => managers.small.clone(),
-            Class::Large => managers.large.clone(),
-        }
-    }
-
-    fn managers_mut(&self) -> RwLockWriteGuard<'_, Managers> {
-        self.managers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Managers {
-    fn new(client: &Client) -> Result<Self, RedisError> {
-        Ok(Self {
-            small: manager(client)?,
-            large: manager(client)?,
-        })
-    }
-
-    fn set(&mut self, class: Class, manager: ConnectionManager) {
-        match class {
-            Class::Small => self.small = manager,
-            Class::Large => self.large = manager,
+            Class::Small => &self.small,
+            Class::Large => &self.large,
         }
     }
 }
 
-/// One connection that makes itself anew where it breaks. It connects at the first call.
-fn manager(client: &Client) -> Result<ConnectionManager, RedisError> {
-    // The response limit is ours (`limited`): theirs does not cover the wait for a connection.
-    let config = ConnectionManagerConfig::new()
-        .set_number_of_retries(1)
-        .set_min_delay(Duration::from_millis(20))
-        .set_max_delay(Duration::from_millis(100))
-        .set_connection_timeout(Some(CONNECT))
-        .set_response_timeout(None);
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
-}
-
-async fn limited<T>(
-    until: Instant,
-    call: impl Future<Output = Result<T, RedisError>>,
-) -> Result<T, RemoteError> {
-    match timeout_at(until, call).await {
-        Ok(answer) => answer.map_err(RemoteError::Failed),
-        Err(_) => Err(RemoteError::Timeout),
+/// The question who answers goes last: what was read before it is at most as new as its answer.
+async fn probed(wire: Wire, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    if wire.server() == Server::Silent {
+        let replies = wire.send_all(pipeline, 0, pipeline.len()).await?;
+        return without_errors(replies);
     }
+    let mut whole = pipeline.clone();
+    whole.add_command(question());
+    let mut replies = wire.clone().send_all(&whole, 0, whole.len()).await?;
+    if let Some(answer) = replies.pop() {
+        wire.learn(Server::of_answer(&answer.extract_error()));
+    }
+    without_errors(replies)
 }
 
 fn without_errors(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
@@ -391,7 +412,6 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
     }
 }
 
-const CONNECT: Duration = Duration::from_millis(300);
 /// How long a probe waits at least: a new connection, and the answer.
 const PROBE: Duration = Duration::from_millis(500);
 /// A large value, or a call for many entities, may take this many times the limit of a small one.

@@ -5,16 +5,10 @@
 
 use super::{
     Bump, Bumped, Fill, Filled, LARGE, Open, Opened, RedisRemote, Remote, RemoteError, Snapshot,
-    connection::Class,
-    layout::Name,
-    reader,
-    scripts::{self, Script},
-    store,
-    timed::timed_many,
-    wire,
+    connection::Class, identity::Server, reader, store, timed::timed_many, wire,
 };
 use crate::model::{Address, Head};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use std::{collections::HashMap, time::Duration};
 
 /// What a read of many wants of one entity: its version, and the value unless only that is in doubt.
@@ -24,7 +18,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) value: bool,
 }
 
-type Answers<T> = Vec<Result<T, RemoteError>>;
+pub(super) type Answers<T> = Vec<Result<T, RemoteError>>;
 
 /// As for one entity each; the answers stand in the order of the questions.
 impl Remote {
@@ -185,8 +179,10 @@ impl RedisRemote {
         let (command, buckets) = self.mget(asks);
         let reply = self.connections.send_long(class, &command).await;
         let whole = buckets.len() + asks.iter().map(names_of).sum::<usize>();
-        match reply.and_then(reader::values) {
-            Ok(values) if values.len() == whole => snapshots(asks, &buckets, values),
+        match reply.and_then(|(reply, server)| Ok((reader::values(reply)?, server))) {
+            Ok((values, server)) if values.len() == whole => {
+                snapshots(asks, &buckets, values, server)
+            }
             Ok(_) => of_all(
                 asks.len(),
                 &RemoteError::Nonsense("the length of an answer"),
@@ -272,75 +268,6 @@ impl RedisRemote {
         };
         at.iter().zip(replies).map(bumped).collect()
     }
-
-    /// One script for many entities, as one pipeline.
-    pub(super) async fn run_all<K: AsRef<[Name]>, F: Fn(&mut Cmd)>(
-        &self,
-        class: Class,
-        script: &Script,
-        calls: impl ExactSizeIterator<Item = (K, F)> + Clone,
-    ) -> Answers<Value> {
-        let commands = calls
-            .clone()
-            .map(|(keys, arguments)| filled_in(script.call(keys.as_ref()), arguments));
-        let mut replies = self.send_all(class, commands).await;
-        let unknown: Vec<_> = (0..replies.len())
-            .filter(|index| is_unknown(&replies[*index]))
-            .collect();
-        if unknown.is_empty() {
-            return replies;
-        }
-        // The first one teaches the server the script; the others find it there.
-        let mut is_first = true;
-        let chosen = calls
-            .enumerate()
-            .filter(|(index, _)| unknown.contains(index));
-        let again: Vec<_> = chosen
-            .map(|(_, (keys, arguments))| {
-                let source = std::mem::take(&mut is_first);
-                let command = if source {
-                    script.call_with_source(keys.as_ref())
-                } else {
-                    script.call(keys.as_ref())
-                };
-                filled_in(command, arguments)
-            })
-            .collect();
-        let answers = self.send_all(class, again.into_iter()).await;
-        for (index, answer) in unknown.into_iter().zip(answers) {
-            replies[index] = answer;
-        }
-        replies
-    }
-
-    async fn send_all(
-        &self,
-        class: Class,
-        commands: impl ExactSizeIterator<Item = Cmd>,
-    ) -> Answers<Value> {
-        let count = commands.len();
-        if count == 0 {
-            return Vec::new();
-        }
-        let mut pipeline = Pipeline::with_capacity(count);
-        for command in commands {
-            pipeline.add_command(command);
-        }
-        match self.connections.send_all(class, &pipeline).await {
-            Ok(replies) if replies.len() == count => replies,
-            Ok(_) => of_all(count, &RemoteError::Nonsense("the number of answers")),
-            Err(error) => of_all(count, &error),
-        }
-    }
-}
-
-fn filled_in(mut command: Cmd, arguments: impl Fn(&mut Cmd)) -> Cmd {
-    arguments(&mut command);
-    command
-}
-
-fn is_unknown(reply: &Result<Value, RemoteError>) -> bool {
-    matches!(reply, Err(RemoteError::Failed(error)) if scripts::is_unknown(error))
 }
 
 fn names_of(ask: &Ask<'_>) -> usize {
@@ -348,7 +275,13 @@ fn names_of(ask: &Ask<'_>) -> usize {
 }
 
 /// The snapshots in a reply that has as many values as names were sent.
-fn snapshots(asks: &[Ask<'_>], buckets: &[u16], values: Vec<Value>) -> Answers<Snapshot> {
+fn snapshots(
+    asks: &[Ask<'_>],
+    buckets: &[u16],
+    values: Vec<Value>,
+    server: Server,
+) -> Answers<Snapshot> {
+    let own = |text: Option<Vec<u8>>| wire::own_head(text.as_deref()?, server);
     let mut values = values.into_iter().map(|value| match value {
         Value::BulkString(bytes) => Some(bytes),
         _ => None,
@@ -356,7 +289,7 @@ fn snapshots(asks: &[Ask<'_>], buckets: &[u16], values: Vec<Value>) -> Answers<S
     let heads: HashMap<u16, Option<Head>> = buckets
         .iter()
         .zip(values.by_ref())
-        .map(|(bucket, text)| (*bucket, text.as_deref().and_then(wire::head)))
+        .map(|(bucket, text)| (*bucket, own(text)))
         .collect();
     let snapshot = |ask: &Ask<'_>| {
         let head = heads.get(&ask.at.id.bucket).copied().flatten();
@@ -397,7 +330,7 @@ fn bytes_of((_, fill): &(&Address, Fill)) -> usize {
     fill.payload.len()
 }
 
-fn of_all<T>(count: usize, error: &RemoteError) -> Answers<T> {
+pub(super) fn of_all<T>(count: usize, error: &RemoteError) -> Answers<T> {
     (0..count).map(|_| Err(error.clone())).collect()
 }
 

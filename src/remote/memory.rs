@@ -4,11 +4,15 @@
 //! default, and the second leg of the protocol's tests.
 
 mod faults;
+mod replica;
 
-use self::faults::{Faults, Way};
+use self::{
+    faults::{Faults, Way},
+    replica::Replica,
+};
 use super::{
-    Agreement, Beat, Bump, Bumped, Fill, Filled, Layout, Open, Opened, Push, RemoteError, Replay,
-    Snapshot, Standing, TagsKnown, Trouble, agreement,
+    Agreement, Beat, Bump, Bumped, Fill, Filled, Known, Layout, Open, Opened, Push, RemoteError,
+    Replay, Snapshot, Standing, TagsKnown, Trouble, agreement,
     purges::TagNotes,
     records::{Keys, Now, Records},
 };
@@ -50,6 +54,7 @@ struct Space {
     buckets: Box<[Mutex<Records>]>,
     agreement: Mutex<Option<String>>,
     listeners: Mutex<Listeners>,
+    replica: Replica,
 }
 
 /// The nodes of a namespace.
@@ -77,8 +82,8 @@ impl InProcess {
         }))
     }
 
-    /// `limit`: how long a call may take.
-    pub(crate) fn attach(&self, layout: Layout, limit: Duration) -> Attached {
+    /// `limit`: how long a call may take; `fenced`: whether an epoch counts only on the server that it began on.
+    pub(crate) fn attach(&self, layout: Layout, limit: Duration, fenced: bool) -> Attached {
         let mut spaces = locked(&self.0.spaces);
         let space = spaces
             .entry(layout.root().to_owned())
@@ -87,6 +92,7 @@ impl InProcess {
             hub: Arc::clone(&self.0),
             space: Arc::clone(space),
             layout,
+            fenced,
             way: Way::new(limit),
         }
     }
@@ -109,6 +115,7 @@ pub(crate) struct Attached {
     hub: Arc<Hub>,
     space: Arc<Space>,
     pub(super) layout: Layout,
+    fenced: bool,
     way: Way,
 }
 
@@ -285,11 +292,17 @@ impl Attached {
         Ok(())
     }
 
-    pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
+    pub(super) async fn beat(&self, known: &[Known]) -> Result<Beat, RemoteError> {
         self.probed().await?;
         let mut heads = Vec::with_capacity(self.space.buckets.len());
         for bucket in 0..self.layout.feeds() {
-            heads.push(self.records(bucket)?.0.control);
+            let (mut records, now) = self.records(bucket)?;
+            let known = known.get(usize::from(bucket));
+            if self.fenced && known.is_some_and(|known| known.is_ahead_of(records.control)) {
+                let (_, fence) = records.begin(now);
+                self.space.tell(&self.hub.faults, bucket, Some(fence));
+            }
+            heads.push(records.control);
         }
         Ok(Beat {
             heads,
@@ -326,6 +339,10 @@ impl Attached {
         }
     }
 
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
     pub(super) fn is_up(&self) -> bool {
         !self.hub.faults.are_refusing() && self.way.breaker.is_up()
     }
@@ -354,9 +371,13 @@ impl Attached {
         if self.hub.faults.are_refusing() {
             return Err(RemoteError::Timeout);
         }
-        let records = locked(&self.space.buckets[usize::from(bucket)]);
+        let mut records = locked(&self.space.buckets[usize::from(bucket)]);
         // After the lock, so that one bucket's times never go back while its clock does not.
         let now = self.hub.now();
+        if self.fenced && records.are_foreign() {
+            let (_, fence) = records.begin(now);
+            self.space.tell(&self.hub.faults, bucket, Some(fence));
+        }
         Ok((records, now))
     }
 
@@ -401,6 +422,7 @@ impl Space {
             buckets,
             agreement: Mutex::default(),
             listeners: Mutex::default(),
+            replica: Replica::default(),
         }
     }
 

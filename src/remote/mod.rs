@@ -7,12 +7,16 @@
 mod advice;
 mod agreement;
 mod breaker;
+mod calls;
 mod connection;
 mod dependents;
+mod fence;
 #[cfg(feature = "proof")]
 pub(crate) mod fuzz;
+mod identity;
 mod inspect;
 mod layout;
+mod link;
 mod many;
 mod memory;
 mod order;
@@ -29,11 +33,12 @@ mod tags;
 mod timed;
 mod wire;
 
-pub use self::{advice::Advice, memory::InProcess};
+pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
     breaker::{Standing, Trouble},
     connection::LARGE_FACTOR,
+    fence::Known,
     layout::Layout,
     many::{Ask, BUMPS, CALLS},
     memory::Attached,
@@ -385,11 +390,12 @@ impl Remote {
         timed("prune_tags", answer).await
     }
 
-    pub(crate) async fn beat(&self) -> Result<Beat, RemoteError> {
+    /// `known`: the epoch of each feed, and how far it was heard before. A feed that is behind it begins anew.
+    pub(crate) async fn beat(&self, known: &[Known]) -> Result<Beat, RemoteError> {
         let answer = async {
             match self {
-                Self::Redis(redis) => redis.beat().await,
-                Self::Memory(memory) => memory.beat().await,
+                Self::Redis(redis) => redis.beat(known).await,
+                Self::Memory(memory) => memory.beat(known).await,
             }
         };
         timed("beat", answer).await
@@ -420,7 +426,7 @@ impl Remote {
     pub(crate) async fn check_start(&self, limit: Duration) -> Result<(), Error> {
         let agreement = match self {
             Self::Redis(redis) => redis.check_start(limit).await?,
-            Self::Memory(memory) => match memory.beat().await {
+            Self::Memory(memory) => match memory.beat(&[]).await {
                 Ok(beat) => beat.agreement,
                 // Only tests have a hub that refuses.
                 Err(_) => Agreement::Same,

@@ -5,7 +5,7 @@ use crate::model::{Address, EdgeSubject, PurgeNote, Recording, Strength, TOO_MAN
 use std::collections::HashMap;
 
 /// What Redis would hold of one bucket: field and value, all of one TTL; in that of the tags also who works them off.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PurgeRecords {
     values: HashMap<String, String>,
     until: u64,

@@ -112,11 +112,14 @@ impl RedisRemote {
         if buckets.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = redis::Pipeline::with_capacity(buckets.len());
-        for bucket in buckets {
-            pipeline.cmd(name).arg(&*self.layout.purges(*bucket));
-        }
-        let replies = self.connections.send_all(Class::Large, &pipeline).await?;
+        let pipeline = |_| {
+            let mut pipeline = redis::Pipeline::with_capacity(buckets.len());
+            for bucket in buckets {
+                pipeline.cmd(name).arg(&*self.layout.purges(*bucket));
+            }
+            pipeline
+        };
+        let replies = self.connections.send_all(Class::Large, pipeline).await?;
         if replies.len() == buckets.len() {
             Ok(replies)
         } else {

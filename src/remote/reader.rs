@@ -7,6 +7,7 @@
 use super::{
     RemoteError, Snapshot,
     connection::{Class, Connections},
+    identity::Server,
     layout::Name,
     wire,
 };
@@ -114,12 +115,13 @@ impl Reader {
             .connections
             .send_since(Class::Small, &command, since)
             .await
-            .and_then(values)
+            .and_then(|(reply, server)| Ok((values(reply)?, server)))
         {
-            Ok(values) => {
+            Ok((values, server)) => {
                 let mut values = values.into_iter();
                 for waiting in batch {
-                    let snapshot = snapshot(values.by_ref().take(waiting.names.len()));
+                    let own = values.by_ref().take(waiting.names.len());
+                    let snapshot = snapshot(own, server);
                     // Whoever asked may have gone.
                     let _ = waiting.answer.send(Ok(snapshot));
                 }
@@ -178,9 +180,9 @@ pub(super) async fn ask(
     names: &[Name],
 ) -> Result<Snapshot, RemoteError> {
     let command = mget(names.iter(), 1);
-    Ok(snapshot(
-        values(connections.send(class, &command).await?)?.into_iter(),
-    ))
+    let sent = connections.send_since(class, &command, Instant::now());
+    let (reply, server) = sent.await?;
+    Ok(snapshot(values(reply)?.into_iter(), server))
 }
 
 fn mget<'a>(names: impl Iterator<Item = &'a Name>, reads: usize) -> redis::Cmd {
@@ -199,13 +201,14 @@ pub(super) fn values(reply: Value) -> Result<Vec<Value>, RemoteError> {
     }
 }
 
-pub(super) fn snapshot(mut values: impl Iterator<Item = Value>) -> Snapshot {
+/// Without a head where the server is not the one that the epoch began on: then nothing that was read counts.
+pub(super) fn snapshot(mut values: impl Iterator<Item = Value>, server: Server) -> Snapshot {
     let mut bytes = || match values.next() {
         Some(Value::BulkString(bytes)) => Some(bytes),
         _ => None,
     };
     Snapshot {
-        head: bytes().as_deref().and_then(wire::head),
+        head: bytes().and_then(|text| wire::own_head(&text, server)),
         pointer: bytes().as_deref().and_then(wire::pointer),
         value: bytes(),
     }

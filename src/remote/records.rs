@@ -9,15 +9,17 @@ use super::{
     purge_records::PurgeRecords,
     tag_records::TagRecords,
 };
-use crate::model::{
-    Epoch, Event, EventKind, Generation, Head, Nonce, Pointer, Seal, Strength, Version,
-};
+use crate::model::{Event, EventKind, Generation, Head, Nonce, Pointer, Seal, Strength, Version};
 use std::collections::{HashMap, VecDeque};
 
 /// What Redis would hold for one bucket. Times are in Redis ms.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Records {
     pub(super) control: Option<Head>,
+    /// The server that the epoch began on; in Redis a part of the control record.
+    pub(super) owner: u64,
+    /// The server that holds the records.
+    pub(super) server: u64,
     /// Whether a value was stored that shows an entity of the bucket; in Redis a part of the control record.
     pub(super) nested: bool,
     pub(super) log: VecDeque<Event>,
@@ -29,13 +31,13 @@ pub(super) struct Records {
     value_bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Timed<T> {
     until: u64,
     it: T,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lease {
     version: Version,
     token: u64,
@@ -73,28 +75,13 @@ impl Records {
 
     /// The control record; where there is none, a new epoch begins. Answers the fence to be told, if any.
     pub(super) fn control(&mut self, now: Now) -> (Head, Option<Event>) {
-        if let Some(head) = self.control {
-            return (head, None);
+        match self.control {
+            Some(head) => (head, None),
+            None => {
+                let (head, fence) = self.begin(now);
+                (head, Some(fence))
+            }
         }
-        let epoch = Epoch::random();
-        let head = Head {
-            epoch,
-            n: now.0,
-            nonce: Nonce(epoch.0),
-            high: now.0,
-        };
-        let fence = Event {
-            epoch,
-            n: head.n,
-            previous: Nonce(0),
-            nonce: head.nonce,
-            kind: EventKind::Fence,
-        };
-        self.nested = false;
-        self.log.clear();
-        self.log.push_back(fence);
-        self.control = Some(head);
-        (head, Some(fence))
     }
 
     /// The current version of an entity; a missing pointer takes a new one, without an event.

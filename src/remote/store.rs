@@ -3,18 +3,18 @@
 //! A read is a plain `MGET`, since a script costs the server several times as much; whatever changes anything is a script.
 
 use super::{
-    Agreement, Beat, Bump, Bumped, Discard, Fill, Filled, Layout, Open, Opened, Order, Push,
+    Agreement, Beat, Bump, Bumped, Discard, Fill, Filled, Known, Layout, Open, Opened, Order, Push,
     RemoteError, Replay, Snapshot, Turn, agreement,
     connection::{Class, Connections},
     inspect::Inspector,
     layout::Name,
     reader::{self, Reader},
-    scripts::{self, Script, Scripts},
+    scripts::Scripts,
     subscriber, wire,
 };
 use crate::{
     error::Error,
-    model::{Address, Epoch, Event, Generation, Nonce, Stamp, StoreVersion, Version},
+    model::{Address, Epoch, Event, Generation, Stamp, StoreVersion, Version},
 };
 use redis::Value;
 use smallvec::SmallVec;
@@ -27,6 +27,8 @@ use tokio::{
 /// The remote tier in Redis.
 pub(crate) struct RedisRemote {
     pub(super) connections: Arc<Connections>,
+    /// Whether an epoch counts only on the server that it began on.
+    pub(super) fenced: bool,
     reader: Arc<Reader>,
     pub(super) layout: Layout,
     pub(super) scripts: Scripts,
@@ -39,12 +41,14 @@ impl RedisRemote {
         layout: Layout,
         limit: Duration,
         skip_slow: bool,
+        fenced: bool,
     ) -> Result<Self, Error> {
-        let connections = Arc::new(Connections::new(url, limit, skip_slow)?);
+        let connections = Arc::new(Connections::new(url, limit, skip_slow, fenced)?);
         let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
             inspector: Inspector::new(Arc::clone(&connections), layout.clone()),
             connections,
+            fenced,
             reader,
             layout,
             scripts: Scripts::new(),
@@ -63,7 +67,7 @@ impl RedisRemote {
     async fn reach(&self, limit: Duration) -> Result<Beat, Error> {
         let deadline = Instant::now() + limit;
         loop {
-            let failure = match self.beat().await {
+            let failure = match self.beat(&[]).await {
                 Ok(beat) if self.is_up() => return Ok(beat),
                 // Slower than any call would wait for.
                 Ok(_) => RemoteError::Timeout,
@@ -176,14 +180,14 @@ impl RedisRemote {
     ) -> Result<bool, RemoteError> {
         let keys = self.bump_keys(at);
         let reply = self.run(Class::Small, &self.scripts.depend, &keys, |command| {
-            fresh(command);
             command.arg(shown.epoch.0).arg(shown.version.0);
             command.arg(pointer_ttl);
         });
         Ok(number(&reply.await?) == Some(1))
     }
 
-    pub(super) async fn beat(&self) -> Result<Beat, RemoteError> {
+    /// `known`: the epoch of each feed, and how far this node had heard of it before it asked.
+    pub(super) async fn beat(&self, known: &[Known]) -> Result<Beat, RemoteError> {
         let mut heads = redis::cmd("MGET");
         for bucket in 0..self.layout.feeds() {
             heads.arg(&*self.layout.control(bucket));
@@ -191,26 +195,22 @@ impl RedisRemote {
         heads.arg(&*self.layout.agreement());
         let mut pipeline = redis::pipe();
         pipeline.cmd("TIME").add_command(heads);
-        let replies = self.connections.probe(&pipeline, 2).await?;
+        let (replies, server) = self.connections.probe(&pipeline).await?;
         let [time, heads] = row(Value::Array(replies))?;
         let [seconds, micros] = row(time)?;
         let (Some(seconds), Some(micros)) = (number(&seconds), number(&micros)) else {
             return Err(RemoteError::Nonsense("the answer to TIME"));
         };
-        let Value::Array(heads) = heads else {
+        let Value::Array(mut records) = heads else {
             return Err(RemoteError::Nonsense("the answer to a heartbeat"));
         };
-        let (mut heads, feeds) = (heads, usize::from(self.layout.feeds()));
-        if heads.len() != feeds + 1 {
+        if records.len() != usize::from(self.layout.feeds()) + 1 {
             return Err(RemoteError::Nonsense("the number of heads"));
         }
-        let found = heads.pop();
+        let found = records.pop();
         let agreement = self.agreement(found.as_ref().and_then(raw)).await;
         Ok(Beat {
-            heads: heads
-                .iter()
-                .map(|head| raw(head).and_then(wire::head))
-                .collect(),
+            heads: self.fenced(&records, server, known).await,
             at: seconds * 1000 + micros / 1000,
             agreement,
         })
@@ -243,35 +243,17 @@ impl RedisRemote {
             .arg(&*self.layout.log(bucket))
             .arg(format!("({after}-0"))
             .arg("+");
-        let [executed] = row(Value::Array(self.connections.transact(&pipeline).await?))?;
+        let (executed, server) = self.connections.transact(&pipeline).await?;
+        let [executed] = row(Value::Array(executed))?;
         let [control, log] = row(executed)?;
         Ok(Replay {
-            head: raw(&control).and_then(wire::head),
+            head: raw(&control).and_then(|text| wire::own_head(text, server)),
             events: events(log)?,
         })
     }
 
     pub(super) async fn follow(&self, sink: mpsc::UnboundedSender<Push>) {
         subscriber::follow(&self.connections, &self.layout, sink).await;
-    }
-
-    pub(super) async fn run(
-        &self,
-        class: Class,
-        script: &Script,
-        keys: &[Name],
-        arguments: impl Fn(&mut redis::Cmd),
-    ) -> Result<Value, RemoteError> {
-        let mut command = script.call(keys);
-        arguments(&mut command);
-        match self.connections.send(class, &command).await {
-            Err(RemoteError::Failed(error)) if scripts::is_unknown(&error) => {
-                let mut command = script.call_with_source(keys);
-                arguments(&mut command);
-                self.connections.send(class, &command).await
-            }
-            answer => answer,
-        }
     }
 
     /// The keys of the scripts that concern a value, in their order.
@@ -302,25 +284,18 @@ impl RedisRemote {
     }
 }
 
-/// What a script needs to begin an epoch or to link an event.
-pub(super) fn fresh(command: &mut redis::Cmd) {
-    command.arg(Epoch::random().0).arg(Nonce::random().0);
-}
-
 fn entity(command: &mut redis::Cmd, at: &Address) {
     command.arg(format!("{:08x}", at.id.cache));
     command.arg(format!("{:016x}", at.id.hash));
 }
 
 pub(super) fn open_arguments(command: &mut redis::Cmd, open: &Open) {
-    fresh(command);
     command.arg(open.token).arg(millis(open.lease));
     command.arg(open.pointer_ttl);
     command.arg(&discard(open.discard)[..]).arg(open.until);
 }
 
 pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill) {
-    fresh(command);
     let Generation { epoch, version } = fill.generation;
     command.arg(epoch.0).arg(version.0).arg(fill.token);
     command.arg(fill.until).arg(fill.pointer_ttl);
@@ -334,7 +309,6 @@ pub(super) fn fill_arguments(command: &mut redis::Cmd, at: &Address, fill: &Fill
 
 /// A fill without a value.
 pub(super) fn release_arguments(command: &mut redis::Cmd, at: &Address, token: u64) {
-    fresh(command);
     command.arg(0).arg(0).arg(token).arg(0).arg(0);
     entity(command, at);
     command.arg("").arg("-").arg("").arg(0);
@@ -345,7 +319,6 @@ pub(super) fn renew_arguments(command: &mut redis::Cmd, token: u64, lease: Durat
 }
 
 pub(super) fn bump_arguments(command: &mut redis::Cmd, at: &Address, bump: Bump) {
-    fresh(command);
     command.arg(bump.pointer_ttl);
     entity(command, at);
     command.arg(store_version(bump.store));

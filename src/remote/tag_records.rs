@@ -5,7 +5,7 @@ use crate::model::{Event, EventKind, Head, Strength, TagBump};
 use std::collections::HashMap;
 
 /// What Redis would hold in its tag table. A wipe takes it together with the control record.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TagRecords {
     bumps: HashMap<u64, TagBump>,
     floor: u64,

@@ -5,7 +5,7 @@ use super::{
     connection::Class,
     layout::Name,
     purges::TagNotes,
-    store::{fresh, number, raw, row, text},
+    store::{number, raw, row, text},
     timed::timed,
     wire,
 };
@@ -47,8 +47,8 @@ impl RedisRemote {
         let bucket = self.layout.tag_bucket();
         let mut keys = self.tag_keys().to_vec();
         keys.extend(notes.map(|_| self.layout.purges(bucket)));
-        let reply = self.run(Class::Small, &self.scripts.tags_bump, &keys, |command| {
-            fresh(command);
+        let script = &self.scripts.tags_bump;
+        let reply = self.run(Class::Small, script, &keys, |command| {
             command.arg(wire::letter(strength));
             if let Some(notes) = notes {
                 notes.head(command, strength);
@@ -110,7 +110,6 @@ impl RedisRemote {
             Class::Small
         };
         let reply = self.run(class, script, &keys, |command| {
-            fresh(command);
             command.arg(MANY);
             for tag in tags {
                 command.arg(hex(*tag));
@@ -140,7 +139,6 @@ impl RedisRemote {
         let mut cursor = "0".to_owned();
         loop {
             let reply = self.run(Class::Small, script, &keys, |command| {
-                fresh(command);
                 command.arg(longest).arg(&cursor).arg(every);
             });
             match text(&reply.await?) {

@@ -3,20 +3,32 @@
 //! Numbers are decimal and below 2^53, since Lua reads and writes them too (`scripts/`). What does not parse is
 //! treated as missing, and missing means unknown: never zero, never valid.
 
+use super::identity::Server;
 use crate::model::{
     Epoch, Event, EventKind, Head, Nonce, Pointer, StoreVersion, Strength, TagBump, Version,
 };
 
-/// `1|epoch|owner|n|nonce|high|flags`. The owner is for the fence on promotion; `-` until somebody compares it. The flags are
-/// the scripts' own.
+/// `1|epoch|owner|n|nonce|high|flags`. The owner is the server that the epoch began on, or `-` where that did not tell who it
+/// is. The flags are the scripts' own.
 pub(super) fn head(text: &[u8]) -> Option<Head> {
-    let [epoch, _owner, n, nonce, high, _flags] = fields(text)?;
-    Some(Head {
+    Some(owned_head(text)?.0)
+}
+
+/// The record, if its epoch counts on the server that it was read from.
+pub(super) fn own_head(text: &[u8], server: Server) -> Option<Head> {
+    let (head, owner) = owned_head(text)?;
+    server.owns(owner).then_some(head)
+}
+
+fn owned_head(text: &[u8]) -> Option<(Head, &[u8])> {
+    let [epoch, owner, n, nonce, high, _flags] = fields(text)?;
+    let head = Head {
         epoch: Epoch(number(epoch)?),
         n: number(n)?,
         nonce: Nonce(number(nonce)?),
         high: number(high)?,
-    })
+    };
+    Some((head, owner))
 }
 
 /// `1|version|floor|flags|store`; the last is 32 hex digits, or `-` where no version of the store is known.
@@ -177,6 +189,10 @@ mod tests {
             (Epoch(7), 1_790_000_000_000_001, Nonce(42))
         );
         assert_eq!(read.high, 1_790_000_000_000_009);
+
+        let owned = b"1|7|00000000000000ab|12|42|12|0";
+        assert_eq!(head(owned), own_head(owned, Server::Known(0xab)));
+        assert_eq!(own_head(owned, Server::Known(0xac)), None);
 
         let read = pointer(b"1|12|11|0|-").unwrap();
         assert_eq!(

@@ -52,6 +52,8 @@ pub enum Protection {
     Guard,
     /// A purge whose node has died is carried out by another one.
     PurgeRecord,
+    /// Data that came back on another server are refused.
+    Fence,
 }
 
 impl TiersBuilder {
@@ -73,6 +75,7 @@ impl TiersBuilder {
                 chain: true,
                 guard: true,
                 purge_record: true,
+                fence: true,
             },
             edge: None,
             records_purges: false,
@@ -198,6 +201,7 @@ impl TiersBuilder {
             Protection::Chain => self.protections.chain = false,
             Protection::Guard => self.protections.guard = false,
             Protection::PurgeRecord => self.protections.purge_record = false,
+            Protection::Fence => self.protections.fence = false,
         }
         self
     }
@@ -218,13 +222,18 @@ impl TiersBuilder {
         let enabled = switch::in_environment()?.unwrap_or(true) && self.enabled;
         let start = Start::of(enabled, self.start_without_redis);
         let remote = match &self.place {
-            Place::Hub(hub) => Remote::Memory(hub.attach(layout.clone(), self.remote_timeout)),
+            Place::Hub(hub) => Remote::Memory(hub.attach(
+                layout.clone(),
+                self.remote_timeout,
+                self.protections.fence,
+            )),
             Place::Redis(url) => {
                 let redis = RedisRemote::new(
                     url,
                     layout.clone(),
                     self.remote_timeout,
                     self.skip_slow_redis,
+                    self.protections.fence,
                 )?;
                 Remote::Redis(Box::new(redis))
             }

@@ -6,7 +6,7 @@ use crate::{
     load::Loads,
     model::{Level, millis},
     observe::Counters,
-    remote::{Advice, Standing, Trouble},
+    remote::{Advice, Fencing, Standing, Trouble},
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub struct Report {
     remote: RemoteState,
     outage: Option<Outage>,
     agrees: bool,
+    fencing: Fencing,
     advice: Vec<Advice>,
     pending: usize,
     proven_buckets: usize,
@@ -38,6 +39,7 @@ impl Report {
             remote: RemoteState::of(engine.remote.standing()),
             outage: engine.remote.trouble().map(Outage::of),
             agrees: engine.proofs.agree(),
+            fencing: engine.remote.fencing(),
             advice: engine.remote.advice(),
             pending: engine.journal().len(),
             proven_buckets: engine.proofs.live(now),
@@ -86,6 +88,13 @@ impl Report {
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.agrees
+    }
+
+    /// How it is noticed that another server answers, which may not know of the last invalidations: a replica that was promoted,
+    /// or one that was restarted with older data. Whatever was stored before is loaded anew then.
+    #[must_use]
+    pub fn fencing(&self) -> Fencing {
+        self.fencing
     }
 
     /// What the server's settings may lead to: found at the start, and again after each outage.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use check::{Finding, Source, check};
 
 /// Top-level modules and their ranks. Modules of equal rank do not import each other; see [`may_import`].
-const RANKS: [(&str, u8); 19] = [
+const RANKS: [(&str, u8); 20] = [
     ("error", 0),
     ("outcome", 0),
     ("model", 0),

@@ -1,5 +1,9 @@
--- Shared head of the scripts. KEYS[1] control, KEYS[2] log, KEYS[3] channel; ARGV[1] a fresh epoch, ARGV[2] a fresh nonce.
--- Everything is checked first and written last: Redis does not roll a script back.
+-- Shared head of the scripts. KEYS[1] control, KEYS[2] log, KEYS[3] channel; ARGV[1] a fresh epoch and who the sender takes this server for,
+-- ARGV[2] a fresh nonce. Everything is checked first and written last: Redis does not roll a script back.
+
+-- Behind the epoch stands nothing where the server does not tell who it is; '?' and its id, as it was when the sender asked last, or no id where
+-- that is not known yet; or '!' and the id, where the sender has just asked.
+local fresh_epoch, asked, server = string.match(ARGV[1], '^(%d+)([?!]?)(%x*)$')
 
 local function decimal(number) return string.format('%.0f', number) end
 
@@ -21,12 +25,28 @@ end
 
 -- The control record, or nil: missing means unknown. Its flags are 1 once a value was stored that shows an entity of the bucket.
 local NESTED = '1'
-local function stored_control()
+local function read_control()
   local text = redis.call('GET', KEYS[1])
   if not text then return nil end
   local epoch, owner, n, nonce, high, flags = string.match(text, '^1|(%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d+)$')
   if not (exact(epoch) and exact(n) and exact(nonce) and exact(high)) then return nil end
   return {epoch = epoch, owner = owner, n = exact(n), nonce = nonce, high = exact(high), flags = flags}
+end
+
+-- Who knows it by hearsay must ask first: it would begin an epoch for a server that is not here.
+local function ask_first() error({err = 'FENCED the epoch began on another server'}) end
+
+-- Whether its epoch began on this server.
+local function is_own(c)
+  if asked == '' or (server ~= '' and c.owner == server) then return true end
+  if asked == '?' then ask_first() end
+  return false
+end
+
+-- The control record if its epoch counts on this server.
+local function stored_control()
+  local c = read_control()
+  return c and is_own(c) and c or nil
 end
 
 local function append(n, event)
@@ -41,15 +61,23 @@ local function append(n, event)
   redis.call('SPUBLISH', KEYS[3], event)
 end
 
--- The control record; where there is none, a new epoch begins, and every node is told. Answers also whether it began here.
-local function control()
-  local c = stored_control()
-  if c then return c, false end
-  c = {epoch = ARGV[1], owner = '-', n = now_us, nonce = ARGV[1], high = now_us, flags = '0'}
+-- Begins a new epoch, and tells every node. What is known of the one before only keeps the numbers growing, and its marks.
+local function begin(before)
+  if asked ~= '' and server == '' then ask_first() end
+  local at = before and math.max(now_us, before.high + 1) or now_us
+  local owner = asked == '' and '-' or server
+  local c = {epoch = fresh_epoch, owner = owner, n = at, nonce = fresh_epoch, high = at, flags = before and before.flags or '0'}
   redis.call('DEL', KEYS[2])
   append(c.n, '1|F|' .. c.epoch .. '|' .. decimal(c.n) .. '|0|' .. c.nonce .. '|0|0')
   save(c)
-  return c, true
+  return c
+end
+
+-- The control record; where there is none, or its epoch began on another server, a new one begins. Answers also whether it began here.
+local function control()
+  local c = read_control()
+  if c and is_own(c) then return c, false end
+  return begin(c), true
 end
 
 -- Flags of a pointer. Bits 8 to 30 are spare.

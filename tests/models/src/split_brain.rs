@@ -1,15 +1,18 @@
 //! Two masters: a replica was promoted, and the old master still answers those who reach it.
 //!
-//! The protocol that was built does not ask a server who it is, so what `Eventual` promises ends here: a bump that the
-//! old master took is lost, and who is attached to it is served what the others have invalidated. The model shows both
-//! as expected to break, and what would mend them: a bump that a replica has confirmed, together with an answer that names
-//! its server. Here each read asks Redis; a local value is as old as its feed, which comes from the same server.
+//! An epoch counts only on the server that it began on (`remote/fence.rs`): what the new master has from before is refused,
+//! and so a bump that died with the old master has nothing to bring back. Who is still attached to an isolated master is
+//! served what the others have invalidated; there ends what `Eventual` promises, and the model shows it as expected to
+//! break, and what would mend it: a bump that a replica has confirmed, together with clients that know of the promotion.
+//! Here each read asks Redis; a local value is as old as its feed, which comes from the same server.
 
 use crate::explore::{Steps, System};
 
 /// Two masters, a writer and two readers, who may be attached to either.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SplitBrain {
+    /// The first to reach the new master begins an epoch there, in which nothing from before counts.
+    pub fenced: bool,
     /// A bump is acknowledged only if the replica has it; else it is pending, and sent again.
     pub bumps_wait: bool,
     /// Whoever answers says who it is, and a client that knows of the promotion does not believe the old master.
@@ -19,9 +22,21 @@ pub struct SplitBrain {
 }
 
 impl SplitBrain {
-    /// As built: nobody waits for a replica, and nobody asks who answers.
+    /// As built: an epoch has its server; nobody waits for a replica, and nobody knows of a promotion before it is met.
     pub fn built() -> Self {
-        Self::default()
+        Self {
+            fenced: true,
+            ..Self::default()
+        }
+    }
+
+    /// What a client does first where it reaches a server: each connection asks who is there.
+    fn reach(&self, state: &mut State, server: usize) {
+        if self.fenced && server == NEW && state.promoted && !state.fenced {
+            state.fenced = true;
+            // Another epoch: as good as a version that no value has.
+            state.servers[NEW].pointer = state.issue();
+        }
     }
 
     /// The servers that may answer a client.
@@ -45,6 +60,7 @@ impl SplitBrain {
         }
         for server in self.answering(state) {
             let mut next = state.clone();
+            self.reach(&mut next, *server);
             let version = next.issue();
             next.servers[*server].pointer = version;
             let confirmed = match (self.bumps_wait, state.promoted) {
@@ -81,6 +97,7 @@ impl SplitBrain {
                 (Reader::Fills(server, Value { version, row }), "loads")
             }
             Reader::Fills(server, value) => {
+                self.reach(&mut next, server);
                 let server = &mut next.servers[server];
                 if server.pointer == value.version {
                     server.value = Some(value);
@@ -95,7 +112,8 @@ impl SplitBrain {
 
     fn ask(&self, state: &State, number: usize, server: usize, steps: &mut Steps<State>) {
         let mut next = state.clone();
-        let Server { pointer, value } = state.servers[server];
+        self.reach(&mut next, server);
+        let Server { pointer, value } = next.servers[server];
         let replaced = state.promoted && server == OLD;
         let current = value.filter(|value| value.version == pointer);
         next.readers[number] = match current {
@@ -124,6 +142,7 @@ impl System for SplitBrain {
             row: 0,
             acknowledged: false,
             promoted: false,
+            fenced: false,
             servers: [server; 2],
             unused: 2,
             writer: Writer::Begin,
@@ -161,6 +180,8 @@ pub struct State {
     row: u8,
     acknowledged: bool,
     promoted: bool,
+    /// An epoch of its own has begun on the new master.
+    fenced: bool,
     servers: [Server; 2],
     /// The next version that was never used: both masters read the same time.
     unused: u8,

@@ -4,7 +4,7 @@ use super::impostor::Impostor;
 use super::{does_without_redis, quick_node, works_again};
 use crate::nodes::Remote;
 use crate::reads::{counters, read};
-use tricache::RemoteState;
+use tricache::{Fencing, RemoteState};
 use tricache_test_support::{CountingStore, RedisServer, eventually};
 
 #[tokio::test]
@@ -26,6 +26,10 @@ async fn a_server_that_is_made_a_replica_takes_nothing_until_it_is_a_master_agai
     .await;
     eventually("it is asked", async || {
         one.tiers.report().remote() == RemoteState::Up
+    })
+    .await;
+    eventually("nothing that it holds is used", async || {
+        one.tiers.report().fencing() == Fencing::Unknown
     })
     .await;
     let before = counters(&one).remote_errors;

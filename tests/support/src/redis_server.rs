@@ -119,13 +119,35 @@ impl RedisServer {
         self.process().signal("CONT");
     }
 
+    /// Writes what it holds to its file.
+    ///
+    /// # Panics
+    /// If the server cannot do so.
+    pub fn save(&self) {
+        assert_eq!(self.command(&["SAVE"]), "OK");
+    }
+
+    /// Kills the process if it runs and starts one on the same port that holds what was [saved](Self::save) last.
+    ///
+    /// # Panics
+    /// If the server does not come back within 20 seconds.
+    pub fn restart_from_file(&self) {
+        self.restart(|| {});
+    }
+
     /// Kills the process if it runs and starts an empty one on the same port.
     ///
     /// # Panics
     /// If the server does not come back within 20 seconds.
     pub fn restart_empty(&self) {
+        // Mostly there is none.
+        self.restart(|| drop(std::fs::remove_file(self.directory.join(FILE))));
+    }
+
+    fn restart(&self, between: impl FnOnce()) {
         let mut process = self.process();
         process.kill();
+        between();
         *process = (0..ATTEMPTS)
             .find_map(|_| launch(self.port, &self.directory, &self.arguments))
             .unwrap_or_else(|| {
@@ -234,6 +256,7 @@ fn last_words(directory: &Path) -> String {
 
 const PROGRAM: &str = "redis-server";
 const LOG: &str = "redis.log";
+const FILE: &str = "dump.rdb";
 const ATTEMPTS: usize = 5;
 /// Generous: a loaded machine must not fail a correct test.
 const LIMIT: Duration = Duration::from_secs(20);

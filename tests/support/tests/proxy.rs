@@ -282,3 +282,20 @@ async fn assert_closed(client: &mut TcpStream) {
         "still open, and it says {end:?}"
     );
 }
+
+#[tokio::test]
+async fn leads_to_another_server_and_leaves_the_one_before() {
+    let (one, other) = (RedisServer::start(), RedisServer::start());
+    other.command(&["SET", "a", "other"]);
+    let proxy = Proxy::before(&one).await;
+    let mut client = connect(&proxy).await;
+    client.write_all(b"GET a\r\n").await.unwrap();
+    assert_eq!(read_exactly(&mut client, 5).await, b"$-1\r\n");
+
+    proxy.lead_to(&other);
+
+    assert_closed(&mut client).await;
+    let mut client = connect(&proxy).await;
+    client.write_all(b"GET a\r\n").await.unwrap();
+    assert_eq!(read_exactly(&mut client, 11).await, b"$5\r\nother\r\n");
+}

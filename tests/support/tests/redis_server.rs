@@ -215,3 +215,16 @@ fn wait_until_stopped(pid: u32) {
         yield_now();
     }
 }
+
+#[test]
+fn comes_back_from_its_file_and_empty_without() {
+    let redis = RedisServer::start();
+    redis.command(&["SET", "a", "1"]);
+    redis.save();
+    redis.command(&["SET", "a", "2"]);
+
+    redis.restart_from_file();
+    assert_eq!(redis.command(&["GET", "a"]), "1");
+    redis.restart_empty();
+    assert_eq!(redis.command(&["DBSIZE"]), "0");
+}

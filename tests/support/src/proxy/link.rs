@@ -38,7 +38,7 @@ impl Link<'_> {
         if self.network.is_cut(self.id) {
             return swallow(client).await;
         }
-        let mut server = TcpStream::connect(self.network.target).await?;
+        let mut server = TcpStream::connect(self.network.target()).await?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let (client_reads, client_writes) = client.split();

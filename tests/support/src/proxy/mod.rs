@@ -121,6 +121,11 @@ impl Proxy {
         self.network.sever(|_| true);
     }
 
+    /// Closes all connections, and leads later ones to this server, as an address does whose server was replaced.
+    pub fn lead_to(&self, redis: &RedisServer) {
+        self.network.lead_to(loopback(redis.port()));
+    }
+
     /// Closes the connections that have sent a subscribing command, once.
     pub fn sever_subscribers(&self) {
         self.network.sever(|line| line.is_subscriber());

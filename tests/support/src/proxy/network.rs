@@ -12,12 +12,12 @@ use tokio::sync::watch;
 
 #[derive(Debug)]
 pub(super) struct Network {
-    pub(super) target: SocketAddr,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    target: SocketAddr,
     reach: Reach,
     delay: Duration,
     lines: HashMap<u64, Line>,
@@ -69,6 +69,7 @@ pub(super) struct Ticket {
 impl Network {
     pub(super) fn new(target: SocketAddr) -> Self {
         let state = State {
+            target,
             reach: Reach::Everybody,
             delay: Duration::ZERO,
             lines: HashMap::new(),
@@ -78,7 +79,6 @@ impl Network {
             commands: HashMap::new(),
         };
         Self {
-            target,
             state: Mutex::new(state),
         }
     }
@@ -173,6 +173,18 @@ impl Network {
 
     pub(super) fn set_delay(&self, delay: Duration) {
         self.lock().delay = delay;
+    }
+
+    /// Where new connections lead.
+    pub(super) fn target(&self) -> SocketAddr {
+        self.lock().target
+    }
+
+    /// Leads new connections elsewhere, and closes the others.
+    pub(super) fn lead_to(&self, target: SocketAddr) {
+        let mut state = self.lock();
+        state.target = target;
+        state.lines.values_mut().for_each(Line::close);
     }
 
     pub(super) fn delay(&self) -> Duration {
