@@ -4,8 +4,9 @@
 //! would reach another bucket's feed than the other listens to. So the record is compared at the start and with each
 //! heartbeat. A missing one is written again; any other text is a disagreement, whatever it says.
 
-use super::Layout;
-use std::fmt;
+use super::{Layout, Remote};
+use crate::error::Error;
+use std::{fmt, time::Duration};
 
 /// The record, compared with what this node has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,27 @@ pub(crate) enum Agreement {
 pub(crate) struct Disagreement {
     found: String,
     own: String,
+}
+
+impl Remote {
+    /// Waits until it answers, up to `limit`, and checks that all nodes agree and that the protocol can run on it.
+    ///
+    /// # Errors
+    /// Unavailable if it does not answer; config if it is not as it must be.
+    pub(crate) async fn check_start(&self, limit: Duration) -> Result<(), Error> {
+        let agreement = match self {
+            Self::Redis(redis) => redis.check_start(limit).await?,
+            Self::Memory(memory) => match memory.beat(&[]).await {
+                Ok(beat) => beat.agreement,
+                // Only tests have a hub that refuses.
+                Err(_) => Agreement::Same,
+            },
+        };
+        match agreement {
+            Agreement::Same => Ok(()),
+            Agreement::Other(disagreement) => Err(Error::config(disagreement.to_string())),
+        }
+    }
 }
 
 impl Agreement {

@@ -47,12 +47,9 @@ pub(crate) use self::{
 };
 
 use self::timed::timed;
-use crate::{
-    error::Error,
-    model::{
-        Address, Event, Generation, Head, Pointer, Recording, Seal, Stamp, StoreVersion, Strength,
-        TagBump,
-    },
+use crate::model::{
+    Address, Event, Generation, Head, Pointer, Recording, Seal, Stamp, StoreVersion, Strength,
+    TagBump,
 };
 use std::{fmt, time::Duration};
 use tokio::sync::mpsc;
@@ -416,25 +413,6 @@ impl Remote {
         match self {
             Self::Redis(redis) => redis.follow(sink).await,
             Self::Memory(memory) => memory.follow(sink).await,
-        }
-    }
-
-    /// Waits until it answers, up to `limit`, and checks that all nodes agree and that the protocol can run on it.
-    ///
-    /// # Errors
-    /// Unavailable if it does not answer; config if it is not as it must be.
-    pub(crate) async fn check_start(&self, limit: Duration) -> Result<(), Error> {
-        let agreement = match self {
-            Self::Redis(redis) => redis.check_start(limit).await?,
-            Self::Memory(memory) => match memory.beat(&[]).await {
-                Ok(beat) => beat.agreement,
-                // Only tests have a hub that refuses.
-                Err(_) => Agreement::Same,
-            },
-        };
-        match agreement {
-            Agreement::Same => Ok(()),
-            Agreement::Other(disagreement) => Err(Error::config(disagreement.to_string())),
         }
     }
 
