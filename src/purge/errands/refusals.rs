@@ -38,7 +38,9 @@ impl Refusals {
 
     pub(super) fn forget(&mut self, notes: &[PurgeNote]) {
         if !self.0.is_empty() {
-            notes.iter().for_each(|note| drop(self.0.remove(note)));
+            for note in notes {
+                self.0.remove(note);
+            }
         }
     }
 
