@@ -313,7 +313,7 @@ impl Engine {
 
     /// Purges that are under way.
     fn purges(&self) -> usize {
-        self.errands().map_or(0, Errands::len)
+        self.errands().map_or(0, Errands::unfinished)
     }
 
     /// A heartbeat at once, and everything applied that was told until it was answered.

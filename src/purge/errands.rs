@@ -48,6 +48,8 @@ struct State {
     last_number: u64,
     /// Names in Redis, as this node saw them last; `None`: another node looks.
     recorded: Option<usize>,
+    /// Notes that are done, and may still stand in Redis.
+    forgetting: usize,
     closed: bool,
 }
 
@@ -170,7 +172,7 @@ impl Errands {
 
     /// How many more names can be followed.
     pub(crate) fn room(&self) -> usize {
-        AT_ONCE.saturating_sub(self.len())
+        AT_ONCE.saturating_sub(self.state().under_way.len())
     }
 
     /// So many names stood in Redis when this node looked last; `None`: another one looks.
@@ -199,8 +201,16 @@ impl Errands {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.state().under_way.len()
+    /// So many notes of those that were done stand there no more, or are left to a sweep.
+    pub(crate) fn forgotten(&self, notes: usize) {
+        let mut state = self.state();
+        state.forgetting = state.forgetting.saturating_sub(notes);
+    }
+
+    /// Names that are under way, and notes that are still to be forgotten.
+    pub(crate) fn unfinished(&self) -> usize {
+        let state = self.state();
+        state.under_way.len() + state.forgetting
     }
 
     /// Follows nothing any more: what waits for the edge is told so.
@@ -243,6 +253,7 @@ impl Errands {
         let entry = state.under_way.remove(subject);
         let notes = entry.map(|entry| entry.newest.notes).unwrap_or_default();
         state.refusals.forget(&notes);
+        state.forgetting += notes.len();
         notes
     }
 
