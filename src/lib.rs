@@ -107,7 +107,7 @@ pub use self::{
     observe::Counters,
     outcome::Outcome,
     remote::{Advice, InProcess},
-    scope::{Confirmation, RequestScope, ScopeSummary},
+    scope::{Confirmation, ReadSet, RequestScope, ScopeSummary},
     tiers::{CacheBuilder, Drained, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };
 
