@@ -1,13 +1,16 @@
 //! What a scope collects, and what comes of two.
 
+mod fake;
+
+use self::fake::{Fake, one, source};
 use super::{collected::FEW, *};
 use crate::model::{
-    CacheName, Clock, EntityName, Epoch, Generation, ManualClock, Place, Position, RenderedKey,
-    Tag, Version, Visibility, millis,
+    Clock, EntityName, Epoch, Generation, ManualClock, Place, Position, Tag, Version, Visibility,
+    millis,
 };
 use crate::outcome::Outcome;
 use proptest::{collection::vec, prelude::*};
-use std::sync::{LazyLock, Weak};
+use std::sync::LazyLock;
 
 fn read(key: &str, clock: &ManualClock, remaining: u64) {
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -23,108 +26,6 @@ fn read_of(key: &str, shared: &Arc<dyn Clock>, remaining: u64) {
     };
     let source = source(&NOBODY, shared);
     RequestScope::record(|| shown.read_from(&source));
-}
-
-/// An entry of which a test says what it likes.
-struct Fake {
-    key: String,
-    content_id: Option<u64>,
-    tags: Vec<Tag>,
-    dependencies: Vec<u64>,
-    hashes: Vec<u64>,
-    visibility: Visibility,
-    generation: Option<Generation>,
-    place: Place,
-    deadline: u64,
-}
-
-impl Fake {
-    fn read_from(self, source: &Arc<Source>) -> Read<'_> {
-        Read {
-            source,
-            hash: RenderedKey::hash_of(self.key.as_bytes(), source.name.seed),
-            entry: Arc::new(self),
-            outcome: Outcome::LocalHit,
-        }
-    }
-}
-
-impl Shown for Fake {
-    fn key(&self) -> &str {
-        &self.key
-    }
-
-    fn content_id(&self) -> Option<u64> {
-        self.content_id
-    }
-
-    fn tags(&self) -> &[Tag] {
-        &self.tags
-    }
-
-    fn dependencies(&self) -> &[u64] {
-        &self.dependencies
-    }
-
-    fn tag_hashes(&self) -> &[u64] {
-        &self.hashes
-    }
-
-    fn visibility(&self) -> Visibility {
-        self.visibility
-    }
-
-    fn generation(&self) -> Option<Generation> {
-        self.generation
-    }
-
-    fn place(&self) -> Place {
-        self.place
-    }
-
-    fn stale_from(&self) -> u64 {
-        self.deadline
-    }
-}
-
-/// A value without names, which lives for `remaining` ms more.
-fn one(key: &str, clock: &Arc<dyn Clock>, remaining: u64) -> Fake {
-    Fake {
-        key: key.to_owned(),
-        content_id: None,
-        tags: Vec::new(),
-        dependencies: Vec::new(),
-        hashes: Vec::new(),
-        visibility: Visibility::Public,
-        generation: None,
-        place: Place {
-            position: None,
-            generation: 0,
-        },
-        deadline: millis(clock.now()) + remaining,
-    }
-}
-
-fn source(witness: &Arc<dyn Witness>, clock: &Arc<dyn Clock>) -> Arc<Source> {
-    let nobody: Weak<Nobody> = Weak::new();
-    Arc::new(Source {
-        name: Arc::new(CacheName::new("product").unwrap()),
-        clock: Arc::clone(clock),
-        witness: Arc::clone(witness),
-        keeper: nobody,
-        schema: 0,
-        buckets: 64,
-        implied: [1, 2],
-    })
-}
-
-/// Holds nothing.
-struct Nobody;
-
-impl Keeper for Nobody {
-    fn serves(&self, _: u64, _: &dyn Shown) -> bool {
-        false
-    }
 }
 
 /// Nobody asks it.
