@@ -113,7 +113,7 @@ pub use self::{
     outcome::Outcome,
     purge::{Edge, EdgePurge},
     remote::{Advice, Fencing, InProcess},
-    scope::{Confirmation, RequestScope, ScopeSummary},
+    scope::{Confirmation, ReadSet, RequestScope, ScopeSummary},
     tiers::{CacheBuilder, Drained, EdgeReport, Outage, RemoteState, Report, Tiers, TiersBuilder},
 };
 

@@ -4,23 +4,26 @@
 //! spawns as a task of its own is outside, unless it is [carried](RequestScope::carry) along.
 
 mod claim;
+mod collected;
 mod confirmation;
+mod read_set;
+mod shown;
 mod summary;
 
-pub(crate) use self::claim::{Claim, Testimony, Witness};
-pub use self::{confirmation::Confirmation, summary::ScopeSummary};
-
-use crate::model::{
-    Address, Clock, EntityName, Generation, Place, Tag, Visibility, millis, to_duration,
+pub(crate) use self::{
+    claim::{Claim, Testimony, Witness},
+    shown::{Keeper, Read, Shown, Source},
 };
-use crate::outcome::Outcome;
-use futures_util::future::join_all;
-use smallvec::{SmallVec, smallvec};
+pub use self::{confirmation::Confirmation, read_set::ReadSet, summary::ScopeSummary};
+
+use self::collected::{Collected, Seen};
+use futures_util::{future::join_all, poll};
 use std::{
-    collections::HashMap,
     fmt,
     future::Future,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 use tokio::time::timeout;
@@ -44,73 +47,6 @@ tokio::task_local! {
 /// ```
 #[derive(Clone, Default)]
 pub struct RequestScope(Arc<Mutex<Collected>>);
-
-#[derive(Default)]
-struct Collected {
-    seen: Vec<Seen>,
-    /// Where the entities stand, once there are many.
-    known: HashMap<EntityName, usize>,
-    outcomes: Vec<(Outcome, u32)>,
-    tags: Names<Tag>,
-    dependencies: Names<u64>,
-    visibility: Visibility,
-    shortest: Option<Deadline>,
-    objections: Vec<&'static str>,
-}
-
-/// One entity that was read, perhaps more than once.
-struct Seen {
-    entity: EntityName,
-    /// The hash of what it held.
-    content: Option<u64>,
-    /// More than one if it changed in between, or two `Tiers` have an entity of this name.
-    claims: SmallVec<[Claim; 1]>,
-}
-
-/// Names as they came, so that a read looks for none; repeated ones are taken out before they become many.
-struct Names<T> {
-    all: Vec<T>,
-    different: usize,
-}
-
-// Not derived: that would ask it of the names.
-impl<T> Default for Names<T> {
-    fn default() -> Self {
-        Self {
-            all: Vec::new(),
-            different: 0,
-        }
-    }
-}
-
-/// One read, as a scope is told of it.
-pub(crate) struct Read<'a> {
-    pub(crate) entity: EntityName,
-    /// The hash of what it held; `None` if that was not encoded.
-    pub(crate) content_id: Option<u64>,
-    pub(crate) outcome: Outcome,
-    pub(crate) tags: &'a [Tag],
-    /// What its load has read.
-    pub(crate) dependencies: &'a [u64],
-    pub(crate) visibility: Visibility,
-    /// The end of its life, in ms of this clock.
-    pub(crate) deadline: u64,
-    pub(crate) clock: &'a Arc<dyn Clock>,
-    pub(crate) witness: &'a Arc<dyn Witness>,
-    pub(crate) at: Address,
-    /// `None`: nobody can prove it.
-    pub(crate) generation: Option<Generation>,
-    pub(crate) place: Place,
-    /// By which the tag table knows what every entry of its cache carries, and what it carries itself.
-    pub(crate) hashes: [&'a [u64]; 2],
-}
-
-/// The end of a value's life on the clock of its `Tiers`.
-#[derive(Clone)]
-struct Deadline {
-    clock: Arc<dyn Clock>,
-    at: u64,
-}
 
 impl RequestScope {
     /// An empty scope.
@@ -202,14 +138,28 @@ impl RequestScope {
         let asked = join_all(
             claims
                 .iter()
-                .map(|claims| claims[0].witness.confirm(claims)),
+                .map(|claims| claims[0].witness().confirm(claims)),
         );
-        match timeout(within, asked).await {
-            Ok(answers) => answers
-                .into_iter()
-                .fold(Confirmation::UNTOUCHED, Confirmation::and),
-            Err(_) => Confirmation::Unknown,
-        }
+        let mut asked = pin!(asked);
+        // What is answered at once needs no timer.
+        let answers = match poll!(asked.as_mut()) {
+            Poll::Ready(answers) => Some(answers),
+            Poll::Pending => timeout(within, asked).await.ok(),
+        };
+        answers.map_or(Confirmation::Unknown, |answers| {
+            let all = answers.into_iter();
+            all.fold(Confirmation::UNTOUCHED, Confirmation::and)
+        })
+    }
+
+    /// What was read so far, to be asked later whether it could be read again as it was.
+    ///
+    /// `None` if nothing was read, or if one of the reads was not answered by this process at once: if it had to ask the
+    /// remote tier or a loader, was stale, found nothing, failed or was given up. So whoever holds the set knows all that
+    /// the caches had to say to what ran in the scope.
+    #[must_use]
+    pub fn reads(&self) -> Option<ReadSet> {
+        ReadSet::of(&self.lock())
     }
 
     /// Records a read in the current scope, if there is one. Where there is none, nothing of the entry is looked at:
@@ -219,196 +169,32 @@ impl RequestScope {
         let _ = CURRENT.try_with(|scope| scope.lock().add(read()));
     }
 
+    /// A read of the current scope, if there is one, has no answer yet: not every one gets one that is recorded.
+    pub(crate) fn wait() {
+        let _ = CURRENT.try_with(|scope| scope.lock().waited = true);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Collected> {
         // Every step leaves the lists whole, so a panic elsewhere spoils nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Collected {
-    fn add(&mut self, read: Read<'_>) {
-        self.count(read.outcome, 1);
-        self.tags.note(read.tags);
-        self.dependencies.note(read.dependencies);
-        self.visibility = self.visibility.max(read.visibility);
-        self.shorten(read.clock, read.deadline);
-        let claim = Claim {
-            witness: Arc::clone(read.witness),
-            at: read.at,
-            generation: read.generation,
-            place: read.place,
-            hashes: read.hashes.into_iter().flatten().copied().collect(),
-        };
-        self.note(read.entity, read.content_id, claim);
-    }
-
-    /// What was read twice and was not the same has no content that a page could be known by.
-    fn note(&mut self, entity: EntityName, content: Option<u64>, claim: Claim) {
-        let Some(at) = self.position(&entity) else {
-            if self.seen.is_empty() {
-                self.seen.reserve(FEW);
-            }
-            let claims = smallvec![claim];
-            self.seen.push(Seen {
-                entity,
-                content,
-                claims,
-            });
-            return;
-        };
-        let seen = &mut self.seen[at];
-        if seen.content != content {
-            seen.content = None;
-        }
-        if !seen.claims.iter_mut().any(|known| known.covers(&claim)) {
-            seen.claims.push(claim);
-        }
-    }
-
-    /// Most pages read few entities: a look at each costs less than hashing one.
-    fn position(&mut self, entity: &EntityName) -> Option<usize> {
-        if self.seen.len() < FEW {
-            return self.seen.iter().position(|seen| seen.entity == *entity);
-        }
-        for at in self.known.len()..self.seen.len() {
-            self.known.insert(self.seen[at].entity.clone(), at);
-        }
-        self.known.get(entity).copied()
-    }
-
-    fn count(&mut self, outcome: Outcome, reads: u32) {
-        let known = self
-            .outcomes
-            .iter_mut()
-            .find(|(known, _)| *known == outcome);
-        match known {
-            Some((_, count)) => *count += reads,
-            None => self.outcomes.push((outcome, reads)),
-        }
-    }
-
-    fn shorten(&mut self, clock: &Arc<dyn Clock>, at: u64) {
-        let shortest = self.shortest.as_ref();
-        if shortest.is_none_or(|shortest| shortest.outlives(clock, at)) {
-            let clock = Arc::clone(clock);
-            self.shortest = Some(Deadline { clock, at });
-        }
-    }
-
-    fn object(&mut self, reason: &'static str) {
-        if let Err(at) = self.objections.binary_search(&reason) {
-            self.objections.insert(at, reason);
-        }
-    }
-
-    fn absorb(&mut self, other: Self) {
-        for seen in other.seen {
-            for claim in seen.claims {
-                self.note(seen.entity.clone(), seen.content, claim);
-            }
-        }
-        for (outcome, reads) in other.outcomes {
-            self.count(outcome, reads);
-        }
-        self.tags.note(&other.tags.all);
-        self.dependencies.note(&other.dependencies.all);
-        self.visibility = self.visibility.max(other.visibility);
-        if let Some(deadline) = other.shortest {
-            self.shorten(&deadline.clock, deadline.at);
-        }
-        other
-            .objections
-            .into_iter()
-            .for_each(|reason| self.object(reason));
-    }
-
-    /// All but the places, which whoever needs them finds again.
-    fn copy(&self) -> Self {
-        let seen = self.seen.iter().map(|seen| Seen {
-            entity: seen.entity.clone(),
-            content: seen.content,
-            claims: seen.claims.clone(),
-        });
-        Self {
-            seen: seen.collect(),
-            known: HashMap::new(),
-            outcomes: self.outcomes.clone(),
-            tags: self.tags.copy(),
-            dependencies: self.dependencies.copy(),
-            visibility: self.visibility,
-            shortest: self.shortest.clone(),
-            objections: self.objections.clone(),
-        }
-    }
-
-    /// The claims of each witness; none of these lists is empty.
-    fn claims(&self) -> Vec<Vec<Claim>> {
-        let mut lists: Vec<Vec<Claim>> = Vec::new();
-        for claim in self.seen.iter().flat_map(|seen| &seen.claims) {
-            let list = lists.iter_mut().find(|list| list[0].is_of(&claim.witness));
-            match list {
-                Some(list) => list.push(claim.clone()),
-                None => lists.push(vec![claim.clone()]),
-            }
-        }
-        lists
-    }
-}
-
-impl<T: Clone + Ord> Names<T> {
-    fn note(&mut self, names: &[T]) {
-        self.all.extend_from_slice(names);
-        if self.all.len() > MANY + 2 * self.different {
-            self.all = each_once(std::mem::take(&mut self.all));
-            self.different = self.all.len();
-        }
-    }
-
-    fn copy(&self) -> Self {
-        let all = self.all.clone();
-        Self {
-            all,
-            different: self.different,
-        }
+impl From<Collected> for RequestScope {
+    fn from(collected: Collected) -> Self {
+        Self(Arc::new(Mutex::new(collected)))
     }
 }
 
 impl fmt::Debug for RequestScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let collected = self.lock();
-        let entities: Vec<_> = collected.seen.iter().map(|seen| &seen.entity).collect();
+        let entities: Vec<_> = collected.seen.iter().map(Seen::name).collect();
         f.debug_struct("RequestScope")
             .field("entities", &entities)
             .finish_non_exhaustive()
     }
 }
-
-impl Deadline {
-    /// On one clock no time is asked for; a scope that reads of several `Tiers` compares what remains on each.
-    fn outlives(&self, clock: &Arc<dyn Clock>, at: u64) -> bool {
-        if Arc::ptr_eq(clock, &self.clock) {
-            return at < self.at;
-        }
-        to_duration(at.saturating_sub(millis(clock.now()))) < self.remaining()
-    }
-
-    fn remaining(&self) -> Duration {
-        to_duration(self.at.saturating_sub(millis(self.clock.now())))
-    }
-}
-
-/// In their order.
-fn each_once<T: Ord>(mut names: Vec<T>) -> Vec<T> {
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Entities up to which a list is looked through.
-const FEW: usize = 16;
-
-/// Names up to which repeated ones are no burden.
-const MANY: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,16 @@
 //! What all services of one layer share, and the steps from a response to the headers that leave with it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use tricache::{Confirmation, ScopeSummary};
+use tricache::{Confirmation, RequestScope, ScopeSummary};
 
 use crate::{
     cache_status::{self, Detail},
@@ -18,6 +24,7 @@ use crate::{
     not_modified::not_modified,
     observe::{Counts, EdgeReport, clamped, decided},
     profile::Profile,
+    remembered::{Pages, Place},
     secret::Secret,
     varies_on::append_vary,
     verdict::own_keys,
@@ -27,8 +34,12 @@ use crate::{
 /// The settings of a layer, and its counts, which outlive a change of settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
-    edges: Arc<Edges>,
-    counts: Arc<Counts>,
+    pub(crate) edges: Arc<Edges>,
+    pub(crate) counts: Arc<Counts>,
+    /// What may be answered for ahead of its handler.
+    pub(crate) pages: Arc<Pages>,
+    /// How many services were made, of this layer and its clones.
+    services: Arc<AtomicU64>,
     /// What renders the pages, if they have validators.
     pub(crate) build: Option<String>,
     pub(crate) groups: bool,
@@ -41,9 +52,12 @@ pub(crate) struct Edge {
 
 /// What is kept of a request until its response is there.
 pub(crate) struct Asked {
-    facts: RequestFacts,
+    pub(crate) facts: RequestFacts,
+    pub(crate) is_get: bool,
     /// All headers, if the response may have a validator.
-    headers: Option<HeaderMap>,
+    pub(crate) headers: Option<HeaderMap>,
+    /// Where its page is to be found, if pages are remembered.
+    pub(crate) place: Option<Place>,
 }
 
 impl fmt::Debug for Asked {
@@ -58,6 +72,8 @@ impl Edge {
         Self {
             edges: Arc::new(Edges::new(profile)),
             counts: Arc::default(),
+            pages: Arc::new(Pages::at_most(REMEMBERED)),
+            services: Arc::default(),
             build: None,
             groups: false,
             status: false,
@@ -75,8 +91,13 @@ impl Edge {
         self.counts.report()
     }
 
-    /// What must be known of a request. Taken before the handler consumes it.
-    pub(crate) fn asked<B>(&self, request: &Request<B>) -> Asked {
+    /// A number that no other service of this layer has.
+    pub(crate) fn next_service(&self) -> u64 {
+        self.services.fetch_add(1, Relaxed)
+    }
+
+    /// What must be known of a request to this service. Taken before the handler consumes it.
+    pub(crate) fn asked<B>(&self, request: &Request<B>, service: u64) -> Asked {
         let mut facts = RequestFacts::of(request);
         facts.explained = self.explains.to_one_who_asks(request.headers());
         facts.through_edge = self.through.as_ref().is_none_or(|(name, secret)| {
@@ -84,9 +105,12 @@ impl Edge {
             given.is_some_and(|given| secret.is(given))
         });
         let may_be_validated = self.build.is_some() && facts.is_read;
+        let may_be_remembered = may_be_validated && !self.pages.is_off();
         Asked {
             facts,
+            is_get: request.method() == Method::GET,
             headers: may_be_validated.then(|| request.headers().clone()),
+            place: may_be_remembered.then(|| Place::of(service, request.uri(), request.headers())),
         }
     }
 
@@ -106,14 +130,17 @@ impl Edge {
     }
 
     /// Writes on a response what follows from it, its request, what was read in between, and what the remote tier has said of
-    /// that, if it was asked.
+    /// that, if it was asked. `summary`: of the scope, if no time has passed since.
     pub(crate) fn answer<B: Body + Default>(
         &self,
         asked: &Asked,
-        summary: &ScopeSummary,
+        scope: &RequestScope,
+        summary: Option<ScopeSummary>,
         confirmed: Option<Confirmation>,
         response: &mut Response<B>,
     ) {
+        let summary = &summary.unwrap_or_else(|| scope.summary());
+        let head = self.head(asked, response);
         let read = Read::of(summary);
         let own = own_keys(response.headers(), &self.edges);
         let written = self.write_headers(asked.facts, &read, confirmed, own.as_deref(), response);
@@ -124,6 +151,9 @@ impl Edge {
             return;
         }
         self.tell(asked.facts.explained, summary, &written, response);
+        if let Some(head) = head.filter(|_| may_be_kept(&written)) {
+            self.remember(asked, head, scope, response.headers());
+        }
         if let Some(headers) = &asked.headers {
             let has_it = has_it(headers, &written, response);
             if has_it && asked.facts.explained != Explained::ToOne {
@@ -241,6 +271,9 @@ fn is_page(status: StatusCode) -> bool {
         StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION
     )
 }
+
+/// Pages that are remembered, if nothing else is set.
+const REMEMBERED: usize = 1000;
 
 #[cfg(test)]
 mod tests;

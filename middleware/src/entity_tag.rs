@@ -39,9 +39,9 @@ pub(crate) fn matches(asked: &HeaderMap, tag: &HeaderValue) -> bool {
 /// The same for equal contents, in whichever order they were read.
 fn contents(summary: &ScopeSummary) -> Option<u128> {
     let mut sum = 0_u128;
-    for (entity, content_id) in summary.entities().iter().zip(summary.content_ids()) {
-        let name = entity.as_str().as_bytes();
-        sum = sum.wrapping_add(XxHash3_128::oneshot_with_seed((*content_id)?, name));
+    for (name, content_id) in summary.entity_names().zip(summary.content_ids()) {
+        let part = XxHash3_128::oneshot_with_seed((*content_id)?, name.as_bytes());
+        sum = sum.wrapping_add(part);
     }
     Some(sum)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use tricache::{EntityName, ScopeSummary, Tag, Visibility};
+use tricache::{ScopeSummary, Tag, Visibility};
 
 use crate::{edges::Edges, last_look::Shared, public::Public, stated::Stated};
 
@@ -127,7 +127,7 @@ pub(crate) struct Read<'a> {
 impl<'a> Read<'a> {
     pub(crate) fn of(summary: &'a ScopeSummary) -> Self {
         Self {
-            entities: summary.entities().iter().map(EntityName::as_str).collect(),
+            entities: summary.entity_names().collect(),
             tags: summary.tags().iter().map(Tag::as_str).collect(),
             ..Self::without_names(summary)
         }

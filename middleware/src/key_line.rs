@@ -92,12 +92,14 @@ fn whole(names: &Names<'_>, field: &KeyField) -> Option<String> {
         line.push_new(key)?;
     }
     // Entities differ from each other, and so do tags: what need not be looked for is not.
+    let mut spelled = String::new();
     for entity in names.entities {
-        let key = Tag::new(entity);
         if own.is_empty() {
-            line.push(key.as_str())?;
+            line.push_spelled(entity)?;
         } else {
-            line.push_new(key.as_str())?;
+            spelled.clear();
+            Tag::spell(entity, &mut spelled);
+            line.push_new(&spelled)?;
         }
     }
     for tag in names.tags {
@@ -148,14 +150,24 @@ impl<'a> Line<'a> {
     }
 
     fn push(&mut self, key: &str) -> Option<()> {
+        self.push_with(|text| text.push_str(key))
+    }
+
+    /// The key of an entity, spelled where it is to stand.
+    fn push_spelled(&mut self, entity: &str) -> Option<()> {
+        self.push_with(|text| Tag::spell(entity, text))
+    }
+
+    fn push_with(&mut self, write: impl FnOnce(&mut String)) -> Option<()> {
         if self.keys > 0 {
             self.text.push(self.field.separator());
         }
-        self.text.push_str(key);
+        let start = self.text.len();
+        write(&mut self.text);
         self.keys += 1;
         let fits = self.text.len() <= self.field.bytes()
             && self.keys <= self.field.keys()
-            && key.len() <= self.field.key_bytes();
+            && self.text.len() - start <= self.field.key_bytes();
         fits.then_some(())
     }
 }

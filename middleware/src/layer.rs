@@ -20,9 +20,11 @@ use tower::{Layer, Service};
 use tricache::{Confirmation, RequestScope, ScopeSummary};
 
 use crate::{
+    ahead::Ahead,
     edge::{Asked, Edge},
     observe::EdgeReport,
     profile::Profile,
+    remembered::Pages,
     secret::Secret,
 };
 
@@ -107,6 +109,17 @@ impl EdgeLayer {
     #[must_use]
     pub fn etags(mut self, build: impl Into<String>) -> Self {
         self.edge().build = Some(build.into());
+        self
+    }
+
+    /// How many pages are remembered, to be answered for with a 304 ahead of their handlers.
+    ///
+    /// Only pages of routes that [declare](crate::Public::reads_only_caches) that they read through caches alone, and only
+    /// with [`etags`](Self::etags). A page that does not fit takes the place of another. It holds the headers of the page
+    /// and no body, and keeps no value alive. Default: 1,000. Zero: none.
+    #[must_use]
+    pub fn remembered_pages(mut self, at_most: usize) -> Self {
+        self.edge().pages = Arc::new(Pages::at_most(at_most));
         self
     }
 
@@ -207,6 +220,7 @@ impl<S> Layer<S> for EdgeLayer {
         EdgeService {
             inner,
             edge: Arc::clone(&self.edge),
+            number: self.edge.next_service(),
         }
     }
 }
@@ -216,6 +230,8 @@ impl<S> Layer<S> for EdgeLayer {
 pub struct EdgeService<S> {
     inner: S,
     edge: Arc<Edge>,
+    /// Clones answer the same pages; another service of the layer may have others at the same places.
+    number: u64,
 }
 
 impl<S, ReqB, ResB> Service<Request<ReqB>> for EdgeService<S>
@@ -233,14 +249,21 @@ where
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         // A request made within a request, and a second layer by mistake, add to the outer one's reads.
-        let scope = RequestScope::current().unwrap_or_default();
-        let asked = self.edge.asked(&request);
+        let outer = RequestScope::current();
+        let asked = self.edge.asked(&request, self.number);
+        let ahead = match &outer {
+            None => self.edge.ahead(&asked),
+            Some(_) => None,
+        };
+        let ahead = ahead.map(|ahead| Box::new(Early::new(ahead, &self.edge, &asked)));
+        let scope = outer.unwrap_or_default();
         let inner = within(&scope, || self.inner.call(request));
         EdgeFuture {
             inner,
             scope,
             asked,
             edge: Arc::clone(&self.edge),
+            ahead,
             held: None,
         }
     }
@@ -261,7 +284,38 @@ pin_project! {
         scope: RequestScope,
         asked: Asked,
         edge: Arc<Edge>,
+        ahead: Option<Box<Early>>,
         held: Option<Held<F::Output>>,
+    }
+}
+
+/// A page to be answered for before the inner future is polled at all.
+struct Early {
+    ahead: Ahead,
+    /// Whether it is current, if an edge may keep it.
+    question: Option<Question>,
+}
+
+impl Early {
+    fn new(ahead: Ahead, edge: &Edge, asked: &Asked) -> Self {
+        let (scope, response) = (&ahead.scope, ahead.response());
+        let asks = edge.must_confirm(asked, &scope.summary(), &response);
+        let question = asks.then(|| question(scope, edge.guard.within));
+        Self { ahead, question }
+    }
+
+    /// `None`: the handler is to answer.
+    fn poll<B: Body + Default>(
+        &mut self,
+        edge: &Edge,
+        asked: &Asked,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Response<B>>> {
+        let confirmed = match &mut self.question {
+            Some(question) => Some(ready!(question.as_mut().poll(cx))),
+            None => None,
+        };
+        Poll::Ready(edge.answer_ahead(asked, &self.ahead, confirmed))
     }
 }
 
@@ -286,13 +340,20 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let (edge, asked, scope) = (&*this.edge, &*this.asked, &*this.scope);
+        if let Some(early) = this.ahead {
+            let answered = ready!(early.poll(edge, asked, cx));
+            *this.ahead = None;
+            if let Some(response) = answered {
+                return Poll::Ready(Ok(response));
+            }
+        }
         let mut held = match this.held.take() {
             Some(held) => held,
             None => {
                 let mut response = ready!(within(scope, || this.inner.poll(cx)))?;
                 let summary = scope.summary();
                 if !edge.must_confirm(asked, &summary, &response) {
-                    edge.answer(asked, &summary, None, &mut response);
+                    edge.answer(asked, scope, Some(summary), None, &mut response);
                     return Poll::Ready(Ok(response));
                 }
                 Held {
@@ -308,8 +369,7 @@ where
             return Poll::Pending;
         };
         let mut response = held.response?;
-        let summary = held.summary.unwrap_or_else(|| scope.summary());
-        edge.answer(asked, &summary, Some(confirmed), &mut response);
+        edge.answer(asked, scope, held.summary, Some(confirmed), &mut response);
         Poll::Ready(Ok(response))
     }
 }

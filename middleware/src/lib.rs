@@ -47,6 +47,8 @@
 //! | `surrogate_key` | names as surrogate keys, and all that a purge must name |
 //! | `entity_tag` | a validator made of what a page was made of |
 //! | `not_modified` | a 304 in place of a page that its client has already |
+//! | `ahead` | the same before the handler is asked, for a route that reads through caches alone |
+//! | `remembered` | the pages that this can be done for |
 //! | `cache_status` | how the tiers have answered, as `Cache-Status` |
 //! | `explain` | why a response is shared or not, for one who knows a secret |
 //! | `secret` | a secret that requests may carry |
@@ -59,6 +61,7 @@
 //! - `axum`: [`Public`] as a part of an axum response. The layers work with any tower server without it.
 //! - `purge`: the module `purge`, which tells edges what is old.
 
+mod ahead;
 mod cache;
 mod cache_status;
 mod decide;
@@ -77,6 +80,7 @@ mod profile;
 mod public;
 #[cfg(feature = "purge")]
 pub mod purge;
+mod remembered;
 mod secret;
 mod stated;
 mod structured;

@@ -21,6 +21,7 @@ pub struct EdgeReport {
     moved: u64,
     unconfirmed: u64,
     clamped: u64,
+    answered_ahead: u64,
 }
 
 impl EdgeReport {
@@ -89,6 +90,12 @@ impl EdgeReport {
     pub const fn clamped(&self) -> u64 {
         self.clamped
     }
+
+    /// Requests that were answered with a 304 ahead of their handler. Each of them is counted as what its page is, too.
+    #[must_use]
+    pub const fn answered_ahead(&self) -> u64 {
+        self.answered_ahead
+    }
 }
 
 /// The counts behind an [`EdgeReport`].
@@ -103,6 +110,7 @@ pub(crate) struct Counts {
     moved: AtomicU64,
     unconfirmed: AtomicU64,
     clamped: AtomicU64,
+    answered_ahead: AtomicU64,
 }
 
 impl Counts {
@@ -117,6 +125,7 @@ impl Counts {
             moved: self.moved.load(Relaxed),
             unconfirmed: self.unconfirmed.load(Relaxed),
             clamped: self.clamped.load(Relaxed),
+            answered_ahead: self.answered_ahead.load(Relaxed),
         }
     }
 }
@@ -169,6 +178,12 @@ pub(crate) fn decided(counts: &Counts, edges: &Edges, written: &Written, entitie
 pub(crate) fn clamped(counts: &Counts, edges: &Edges) {
     counts.clamped.fetch_add(1, Relaxed);
     tracing::debug!(%edges, "response is shared for a short time: it shows what was invalidated lately");
+}
+
+/// Counts a page that its client has already, and whose handler was not asked.
+pub(crate) fn answered_ahead(counts: &Counts, edges: &Edges) {
+    counts.answered_ahead.fetch_add(1, Relaxed);
+    tracing::debug!(%edges, "request is answered ahead of its handler: nothing that its page shows has changed");
 }
 
 /// Others may keep the page.

@@ -46,17 +46,49 @@ impl Public {
     pub fn varies_on(self, name: HeaderName) -> PublicVarying {
         PublicVarying {
             varies_on: VariesOn::default().and(name),
+            only_caches: false,
+        }
+    }
+
+    /// The same mark for a route whose response depends on nothing but what it reads through caches, and on the request
+    /// headers that are named in `Vary`.
+    ///
+    /// It declares more than [`Public`] does: the handler shows nothing else, has no effect that counts, and sets no header
+    /// that changes by itself, such as the time. In exchange a layer with [validators](crate::EdgeLayer::etags) may answer
+    /// 304 ahead of the handler, as long as all that the page read is still in this process as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use tricache_middleware::{EdgeLayer, Profile, Public};
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/front", get(async || "hello").layer(Public.reads_only_caches()))
+    ///     .layer(EdgeLayer::new(Profile::varnish()).etags(env!("CARGO_PKG_VERSION")));
+    /// # let _ = app;
+    /// ```
+    #[must_use]
+    pub fn reads_only_caches(self) -> PublicVarying {
+        PublicVarying {
+            varies_on: VariesOn::default(),
+            only_caches: true,
         }
     }
 }
 
-/// A mark [`Public`] with request headers that the response depends on. Made by [`Public::varies_on`].
+/// A mark [`Public`] that says more: on which request headers the response depends, or that it depends on caches alone. Made
+/// by [`Public::varies_on`] and [`Public::reads_only_caches`].
 ///
 /// Set it as a layer or as a part of an axum response.
 #[derive(Clone, Debug)]
 pub struct PublicVarying {
     varies_on: VariesOn,
+    only_caches: bool,
 }
+
+/// What the route of a response has declared by [`Public::reads_only_caches`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnlyCaches;
 
 impl PublicVarying {
     /// The same mark for a response that depends on this request header too.
@@ -64,6 +96,16 @@ impl PublicVarying {
     pub fn varies_on(self, name: HeaderName) -> Self {
         Self {
             varies_on: self.varies_on.and(name),
+            ..self
+        }
+    }
+
+    /// The same mark for a route that reads through caches alone; see [`Public::reads_only_caches`].
+    #[must_use]
+    pub fn reads_only_caches(self) -> Self {
+        Self {
+            only_caches: true,
+            ..self
         }
     }
 }
@@ -74,7 +116,7 @@ impl<S> Layer<S> for Public {
     fn layer(&self, inner: S) -> MarkPublic<S> {
         MarkPublic {
             inner,
-            varies_on: VariesOn::default(),
+            mark: Public.into(),
         }
     }
 }
@@ -85,7 +127,7 @@ impl<S> Layer<S> for PublicVarying {
     fn layer(&self, inner: S) -> MarkPublic<S> {
         MarkPublic {
             inner,
-            varies_on: self.varies_on.clone(),
+            mark: self.clone(),
         }
     }
 }
@@ -98,7 +140,7 @@ impl axum::response::IntoResponseParts for Public {
         self,
         mut parts: axum::response::ResponseParts,
     ) -> Result<axum::response::ResponseParts, Self::Error> {
-        mark(parts.extensions_mut(), &VariesOn::default());
+        PublicVarying::from(self).set(parts.extensions_mut());
         Ok(parts)
     }
 }
@@ -111,7 +153,7 @@ impl axum::response::IntoResponseParts for PublicVarying {
         self,
         mut parts: axum::response::ResponseParts,
     ) -> Result<axum::response::ResponseParts, Self::Error> {
-        mark(parts.extensions_mut(), &self.varies_on);
+        self.set(parts.extensions_mut());
         Ok(parts)
     }
 }
@@ -120,7 +162,7 @@ impl axum::response::IntoResponseParts for PublicVarying {
 #[derive(Clone, Debug)]
 pub struct MarkPublic<S> {
     inner: S,
-    varies_on: VariesOn,
+    mark: PublicVarying,
 }
 
 impl<S, B, ResB> Service<Request<B>> for MarkPublic<S>
@@ -138,7 +180,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         MarkPublicFuture {
             inner: self.inner.call(request),
-            varies_on: self.varies_on.clone(),
+            mark: self.mark.clone(),
         }
     }
 }
@@ -152,7 +194,7 @@ pin_project! {
     pub struct MarkPublicFuture<F> {
         #[pin]
         inner: F,
-        varies_on: VariesOn,
+        mark: PublicVarying,
     }
 }
 
@@ -165,12 +207,26 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        mark(response.extensions_mut(), this.varies_on);
+        this.mark.set(response.extensions_mut());
         Poll::Ready(Ok(response))
     }
 }
 
-fn mark(extensions: &mut Extensions, varies_on: &VariesOn) {
-    extensions.insert(Public);
-    varies_on.note(extensions);
+impl From<Public> for PublicVarying {
+    fn from(_: Public) -> Self {
+        Self {
+            varies_on: VariesOn::default(),
+            only_caches: false,
+        }
+    }
+}
+
+impl PublicVarying {
+    fn set(&self, extensions: &mut Extensions) {
+        extensions.insert(Public);
+        if self.only_caches {
+            extensions.insert(OnlyCaches);
+        }
+        self.varies_on.note(extensions);
+    }
 }

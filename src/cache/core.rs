@@ -10,28 +10,36 @@ use crate::{
     feed::{Listener, Proof},
     load::{Flights, Shelf, Unpacked, note_read},
     local::Ticket,
-    model::{Address, CacheKey, EntityName, Entry, RenderedKey, StoreVersion},
+    model::{Address, CacheKey, Entry, RenderedKey, StoreVersion},
     observe::Decision,
     outcome::Outcome,
     remote::{Discard, RemoteError, Snapshot},
-    scope::{Read, RequestScope, Witness},
+    scope::{Keeper, Read, RequestScope, Shown, Source},
     tags::Standing,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A cache without the type of its keys.
 pub(super) struct Core<V> {
     pub(super) engine: Arc<Engine>,
     pub(super) shelf: Arc<Shelf<V>>,
     pub(super) flights: Arc<Flights<V>>,
-    /// The engine, as scopes know it.
-    witness: Arc<dyn Witness>,
+    /// This cache, as scopes know it.
+    source: Arc<Source>,
 }
 
 impl<V: Send + Sync + 'static> Core<V> {
     pub(super) fn new(engine: Arc<Engine>, shelf: Shelf<V>) -> Arc<Self> {
-        let core = Arc::new(Self {
-            witness: engine.clone(),
+        let core = Arc::new_cyclic(|core: &Weak<Self>| Self {
+            source: Arc::new(Source {
+                name: Arc::clone(&shelf.name),
+                clock: Arc::clone(&shelf.clock),
+                witness: engine.clone(),
+                keeper: core.clone(),
+                schema: shelf.schema,
+                buckets: shelf.buckets,
+                implied: shelf.implied,
+            }),
             engine,
             shelf: Arc::new(shelf),
             flights: Arc::new(Flights::new()),
@@ -63,9 +71,14 @@ impl<V: Send + Sync + 'static> Core<V> {
     pub(super) fn local_or_late(&self, key: &RenderedKey) -> Result<Found<V>, Option<Late<V>>> {
         let now = self.shelf.now();
         let proof = self.engine.proofs.read(self.shelf.bucket(key));
-        let entry = self.shelf.local.get(key.hash(), key.bytes()).ok_or(None)?;
-        let served = self.serve(key, entry, proof, now);
-        served.map_err(|entry| Some(Late { entry, proof, now }))
+        let held = self.shelf.local.get(key.hash(), key.bytes());
+        let late = match held.map(|entry| self.serve(key, entry, proof, now)) {
+            Some(Ok(found)) => return Ok(found),
+            Some(Err(entry)) => Some(Late { entry, proof, now }),
+            None => None,
+        };
+        RequestScope::wait();
+        Err(late)
     }
 
     /// A value from this process or Redis, for a read that does not load.
@@ -210,30 +223,34 @@ impl<V: Send + Sync + 'static> Core<V> {
         proof: Proof,
         now: u64,
     ) -> Result<Found<V>, Arc<Entry<V>>> {
+        match self.served_as(&entry, proof, now) {
+            Some(outcome) => Ok(self.answer(key, entry, now, outcome)),
+            None => Err(entry),
+        }
+    }
+
+    /// As what a local value answers a read; `None` if it must not. `proof` was read before the entry.
+    fn served_as(&self, entry: &Entry<V>, proof: Proof, now: u64) -> Option<Outcome> {
         if !entry.is_alive(now) {
-            return Err(entry);
+            return None;
         }
         let hears = self.hears_of_tags(now);
-        let standing = self.shelf.standing(&entry);
+        let standing = self.shelf.standing(entry);
         // A tag may have been softly invalidated.
         if standing == Standing::Refused || !entry.is_alive(now) {
-            return Err(entry);
+            return None;
         }
         let told = hears && standing == Standing::Current;
-        let outcome = if told && entry.gap() == proof.gap && proof.is_live(now) {
-            Outcome::LocalHit
-        } else if self.engine.proofs.agree()
-            && (entry.generation.is_none() || !self.engine.remote.is_up())
-        {
-            Outcome::LocalUnproven
-        } else {
-            return Err(entry);
-        };
-        Ok(self.answer(key, entry, now, outcome))
+        if told && entry.gap() == proof.gap && proof.is_live(now) {
+            return Some(Outcome::LocalHit);
+        }
+        let alone = entry.generation.is_none() || !self.engine.remote.is_up();
+        (self.engine.proofs.agree() && alone).then_some(Outcome::LocalUnproven)
     }
 
     /// A read that does not load, of a key that no tier holds.
     pub(super) fn missed(&self) {
+        RequestScope::wait();
         self.shelf.observer.note(Decision::Missed);
     }
 
@@ -297,21 +314,11 @@ impl<V: Send + Sync + 'static> Core<V> {
     ///
     /// What does not exist may begin to at any time: a page that shows so lives as long as that is remembered.
     fn record(&self, key: &RenderedKey, found: &Found<V>) {
-        let entry = &found.entry;
         RequestScope::record(|| Read {
-            entity: EntityName::new(self.shelf.name.as_str(), key.as_str()),
-            content_id: entry.content_id_of_what_is_read(),
+            source: &self.source,
+            entry: found.entry.clone(),
+            hash: key.hash(),
             outcome: found.outcome,
-            tags: entry.tags(),
-            dependencies: entry.shown(),
-            visibility: entry.visibility,
-            deadline: entry.stale_from(),
-            clock: &self.shelf.clock,
-            witness: &self.witness,
-            at: self.shelf.address(key.clone()),
-            generation: entry.generation,
-            place: entry.place(),
-            hashes: [&self.shelf.implied, entry.tag_hashes()],
         });
         let at = || self.shelf.address(key.clone());
         note_read(at, found, &self.shelf.remote, &self.shelf.clock);
@@ -320,6 +327,21 @@ impl<V: Send + Sync + 'static> Core<V> {
     pub(super) fn failed(&self, error: Error) -> Error {
         self.shelf.observer.note(Decision::Failed);
         error
+    }
+}
+
+impl<V: Send + Sync + 'static> Keeper for Core<V> {
+    fn serves(&self, hash: u64, entry: &dyn Shown) -> bool {
+        if !self.engine.enabled || self.engine.check_open().is_err() {
+            return false;
+        }
+        let now = self.shelf.now();
+        let proof = self.engine.proofs.read(self.source.id(hash).bucket);
+        let held = self.shelf.local.get(hash, entry.key().as_bytes());
+        let held = held.filter(|held| std::ptr::addr_eq(Arc::as_ptr(held), entry));
+        held.is_some_and(|held| {
+            self.served_as(&held, proof, now) == Some(Outcome::LocalHit) && held.is_fresh(now)
+        })
     }
 }
 

@@ -10,10 +10,16 @@ use crate::{
     scope::{Claim, Confirmation, Testimony, Witness},
     tags::Standing,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, future::ready, time::Duration};
 
 impl Witness for Engine {
     fn confirm<'a>(&'a self, claims: &'a [Claim]) -> Testimony<'a> {
+        if !self.protections.guard {
+            return Box::pin(ready(Confirmation::UNTOUCHED));
+        }
+        if claims.iter().any(|claim| self.knows_better(claim)) {
+            return Box::pin(ready(Confirmation::Moved));
+        }
         Box::pin(self.judge(claims))
     }
 }
@@ -27,12 +33,6 @@ struct Proven<'a> {
 
 impl Engine {
     async fn judge(&self, claims: &[Claim]) -> Confirmation {
-        if !self.protections.guard {
-            return Confirmation::UNTOUCHED;
-        }
-        if claims.iter().any(|claim| self.knows_better(claim)) {
-            return Confirmation::Moved;
-        }
         let proven: Vec<_> = claims.iter().filter_map(Proven::of).collect();
         let (entities, tags) = tokio::join!(self.judge_entities(&proven), self.judge_tags(&proven));
         let judged = entities.and(tags);
@@ -44,17 +44,17 @@ impl Engine {
 
     /// Whether this node was told of an invalidation since.
     fn knows_better(&self, claim: &Claim) -> bool {
-        let hashes = claim.hashes.iter().copied();
-        self.journal().holds(claim.at.id)
+        self.journal().holds(claim.id())
             || matches!(
-                self.tags.check(claim.place, hashes),
+                self.tags.check(claim.place(), claim.hashes()),
                 Standing::Refused | Standing::Expired(_)
             )
     }
 
     async fn judge_entities(&self, proven: &[Proven<'_>]) -> Confirmation {
-        let at = proven.iter().map(|proven| &proven.claim.at);
-        let asks: Vec<_> = at.map(|at| Ask { at, value: false }).collect();
+        let at: Vec<_> = proven.iter().map(|it| it.claim.address()).collect();
+        let asks = at.iter().map(|at| Ask { at, value: false });
+        let asks: Vec<_> = asks.collect();
         let answers = self.remote.read_many(&asks, false).await;
         let judged = proven.iter().zip(answers);
         judged.fold(Confirmation::UNTOUCHED, |sum, (proven, answer)| {
@@ -70,7 +70,7 @@ impl Engine {
         let Ok(snapshot) = answer else {
             return Confirmation::Unknown;
         };
-        self.seen(proven.claim.at.id.bucket, snapshot.head);
+        self.seen(proven.claim.id().bucket, snapshot.head);
         match (snapshot.generation(), snapshot.pointer) {
             (Some(current), Some(pointer)) if current == proven.generation => {
                 let bumped = pointer.has(Pointer::BUMPED);
@@ -138,8 +138,8 @@ impl<'a> Proven<'a> {
     fn of(claim: &'a Claim) -> Option<Self> {
         Some(Self {
             claim,
-            generation: claim.generation?,
-            position: claim.place.position?,
+            generation: claim.generation()?,
+            position: claim.place().position?,
         })
     }
 }
@@ -148,8 +148,8 @@ impl<'a> Proven<'a> {
 fn earliest_positions(proven: &[Proven<'_>]) -> (Vec<u64>, HashMap<u64, u64>) {
     let mut earliest: HashMap<u64, u64> = HashMap::new();
     for proven in proven {
-        for tag in &proven.claim.hashes {
-            let n = earliest.entry(*tag).or_insert(u64::MAX);
+        for tag in proven.claim.hashes() {
+            let n = earliest.entry(tag).or_insert(u64::MAX);
             *n = proven.position.n.min(*n);
         }
     }

@@ -54,6 +54,17 @@ pub(crate) struct EntityId {
     pub(crate) bucket: u16,
 }
 
+impl EntityId {
+    pub(crate) fn new(cache: u32, hash: u64, buckets: u16) -> Self {
+        Self {
+            cache,
+            hash,
+            // The low bits choose cells and shards in this process, so the bucket takes others.
+            bucket: ((hash >> 32) % u64::from(buckets)) as u16,
+        }
+    }
+}
+
 /// Everything that the names of an entity's records are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
@@ -67,12 +78,7 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn new(cache: &Arc<CacheName>, key: RenderedKey, schema: u64, buckets: u16) -> Self {
-        let bucket = Self::bucket(&key, buckets);
-        let id = EntityId {
-            cache: cache.id,
-            hash: key.hash(),
-            bucket,
-        };
+        let id = EntityId::new(cache.id, key.hash(), buckets);
         Self {
             cache: Arc::clone(cache),
             key,
@@ -83,8 +89,7 @@ impl Address {
     }
 
     pub(crate) fn bucket(key: &RenderedKey, buckets: u16) -> u16 {
-        // The low bits choose cells and shards in this process, so the bucket takes others.
-        ((key.hash() >> 32) % u64::from(buckets)) as u16
+        EntityId::new(0, key.hash(), buckets).bucket
     }
 
     pub(crate) fn name(&self) -> EntityName {
@@ -108,11 +113,16 @@ impl EntityName {
     }
 
     /// The name out of its text; `None` if no entity is named so.
-    pub(crate) fn named(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let (cache, key) = text.split_once('/')?;
         let plain = |byte: u8| byte.is_ascii_graphic();
         let whole = CacheName::new(cache).is_ok() && key.bytes().all(plain);
         whole.then(|| Self(text.into()))
+    }
+
+    /// A name that was put together before.
+    pub(crate) fn named(name: &str) -> Self {
+        Self(name.into())
     }
 
     /// The number by which whatever shows the entity of this name knows it, as in [`ScopeSummary::dependencies`];

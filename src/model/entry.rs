@@ -162,6 +162,11 @@ impl<V> Entry<V> {
         *self.key == *key
     }
 
+    /// The rendered key, which is ASCII by construction.
+    pub(crate) fn key(&self) -> &str {
+        std::str::from_utf8(&self.key).unwrap_or_default()
+    }
+
     pub(crate) fn key_len(&self) -> usize {
         self.key.len()
     }

@@ -159,6 +159,14 @@ impl RenderedKey {
         }
     }
 
+    /// A key that was rendered before, with its hash.
+    pub(crate) fn rendered(text: &str, hash: u64) -> Self {
+        Self {
+            text: SmallVec::from_slice(text.as_bytes()),
+            hash,
+        }
+    }
+
     /// The hash of rendered text.
     pub(crate) fn hash_of(text: &[u8], seed: u64) -> u64 {
         XxHash3_64::oneshot_with_seed(seed, text)

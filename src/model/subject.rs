@@ -48,7 +48,7 @@ impl EdgeSubject {
         }
         let (kind, name) = field.split_once(':')?;
         match kind {
-            "e" => EntityName::named(name).map(Self::Entity),
+            "e" => EntityName::read(name).map(Self::Entity),
             "t" => Tag::spelled(name).map(Self::Tag),
             "c" => CacheName::new(name)
                 .ok()

@@ -43,6 +43,17 @@ impl Tag {
         Self(spelled.into())
     }
 
+    /// Appends the spelled form of a text's tag to `line`, without making the tag.
+    ///
+    /// ```
+    /// let mut line = String::from("lamps ");
+    /// tricache::Tag::spell("product/42", &mut line);
+    /// assert_eq!(line, "lamps product.42");
+    /// ```
+    pub fn spell(text: &str, line: &mut String) {
+        push_tag(text, line);
+    }
+
     /// The tag of the lists that a new thing of this kind may join: `product-list`.
     ///
     /// A list names what stands in it, and nothing that will. So give this tag to every value that lists things of a kind, an
@@ -105,13 +116,24 @@ fn push_tag(text: &str, line: &mut String) {
     if text.is_empty() {
         line.push_str("_1");
     }
-    for byte in text.bytes() {
-        push_spelled(byte, line);
+    // Most texts are plain for the most part.
+    for chunk in text
+        .as_bytes()
+        .chunk_by(|a, b| is_itself(*a) && is_itself(*b))
+    {
+        match std::str::from_utf8(chunk) {
+            Ok(plain) if is_itself(chunk[0]) => line.push_str(plain),
+            _ => chunk.iter().for_each(|byte| push_spelled(*byte, line)),
+        }
     }
     if line.len() - start > LONGEST {
         line.truncate(start);
         push_hashed(text, line);
     }
+}
+
+fn is_itself(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')
 }
 
 fn push_spelled(byte: u8, line: &mut String) {

@@ -1,16 +1,19 @@
 //! What a scope has collected, to be looked at.
 
-use super::{Collected, Deadline, each_once};
+use super::collected::{Collected, Deadline, Seen};
 use crate::{
     model::{EntityName, Tag, Visibility, nested_tag},
     outcome::Outcome,
 };
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 /// What a scope has collected, with the remaining life at the moment of asking.
 #[derive(Clone, Debug)]
 pub struct ScopeSummary {
-    entities: Vec<EntityName>,
+    /// All names in one text, as most who ask want to see each only once.
+    names: String,
+    ends: Vec<usize>,
+    entities: OnceLock<Vec<EntityName>>,
     contents: Vec<Option<u64>>,
     outcomes: Vec<(Outcome, u32)>,
     tags: Vec<Tag>,
@@ -23,12 +26,15 @@ pub struct ScopeSummary {
 impl ScopeSummary {
     pub(super) fn of(collected: &Collected) -> Self {
         let seen = &collected.seen;
+        let (names, ends) = names(seen);
         Self {
-            entities: seen.iter().map(|seen| seen.entity.clone()).collect(),
-            contents: seen.iter().map(|seen| seen.content).collect(),
+            names,
+            ends,
+            entities: OnceLock::new(),
+            contents: seen.iter().map(Seen::content).collect(),
             outcomes: collected.outcomes.clone(),
-            tags: each_once(collected.tags.all.clone()),
-            dependencies: dependencies(&collected.dependencies.all),
+            tags: tags(collected),
+            dependencies: dependencies(collected),
             visibility: collected.visibility,
             remaining: collected.shortest.as_ref().map(Deadline::remaining),
             objections: collected.objections.clone(),
@@ -38,7 +44,17 @@ impl ScopeSummary {
     /// The entities that were read, in the order of their first read.
     #[must_use]
     pub fn entities(&self) -> &[EntityName] {
-        &self.entities
+        self.entities
+            .get_or_init(|| self.entity_names().map(EntityName::named).collect())
+    }
+
+    /// The names of [`entities`](Self::entities) as texts, in the same order.
+    pub fn entity_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        let name = |place: usize| {
+            let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.names[start..self.ends[place]]
+        };
+        (0..self.ends.len()).map(name)
     }
 
     /// What each of [`entities`](Self::entities) held, in the same order, as [`Cached::content_id`](crate::Cached::content_id).
@@ -93,12 +109,41 @@ impl ScopeSummary {
     /// Whether nothing was read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entities.is_empty()
+        self.ends.is_empty()
     }
 }
 
+fn names(seen: &[Seen]) -> (String, Vec<usize>) {
+    let mut names = String::with_capacity(seen.len() * TYPICAL_LEN);
+    let mut ends = Vec::with_capacity(seen.len());
+    for seen in seen {
+        seen.claim.push_name(&mut names);
+        ends.push(names.len());
+    }
+    (names, ends)
+}
+
+fn tags(collected: &Collected) -> Vec<Tag> {
+    let lists = collected.each_claim().map(|claim| claim.entry.tags());
+    let mut all = Vec::with_capacity(lists.clone().map(<[Tag]>::len).sum());
+    lists.for_each(|tags| all.extend(tags));
+    each_once(all).into_iter().cloned().collect()
+}
+
 /// What all nested values carry alike says nothing of what is shown.
-fn dependencies(all: &[u64]) -> Vec<u64> {
-    let shown = all.iter().copied().filter(|number| *number != nested_tag());
+fn dependencies(collected: &Collected) -> Vec<u64> {
+    let all = collected.each_claim();
+    let all = all.flat_map(|claim| claim.entry.dependencies()).copied();
+    let shown = all.filter(|number| *number != nested_tag());
     each_once(shown.collect())
 }
+
+/// In their order.
+fn each_once<T: Ord>(mut names: Vec<T>) -> Vec<T> {
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Most names are no longer.
+const TYPICAL_LEN: usize = 32;

@@ -1,5 +1,6 @@
 //! What a request has read: whether it is still current, and who reads for it.
 
+mod again;
 mod confirmed;
 mod tasks;
 mod unknown;

@@ -1,5 +1,6 @@
 //! The middleware through its public API, in front of caches whose clock the tests move, and behind real caches.
 
+mod ahead;
 mod cached_service;
 mod fake_edge;
 mod gate;
