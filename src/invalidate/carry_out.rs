@@ -67,7 +67,7 @@ async fn forget(
             observer.note(Decision::RemoteError);
             tracing::debug!(%error, "purges that are done could not be forgotten");
         }
-        errands.forgotten(notes.len());
+        errands.forgotten(&notes);
     }
 }
 

@@ -41,6 +41,7 @@ impl Sweeper {
             self.errands.recorded(None);
             return Ok(());
         }
+        self.errands.look();
         let notes = self.remote.purge_notes().await?;
         self.errands.recorded(Some(notes.len()));
         let (due, bad) = self.sorted(notes);

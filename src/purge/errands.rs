@@ -49,7 +49,9 @@ struct State {
     /// Names in Redis, as this node saw them last; `None`: another node looks.
     recorded: Option<usize>,
     /// Notes that are done, and may still stand in Redis.
-    forgetting: usize,
+    forgetting: HashSet<PurgeNote>,
+    /// While this node reads the record: those that were forgotten meanwhile, which the answer may still hold.
+    looking: Option<HashSet<PurgeNote>>,
     closed: bool,
 }
 
@@ -159,14 +161,23 @@ impl Errands {
         self.edge.expected()
     }
 
-    /// Those of the notes in Redis that nobody here sees to, and that were not refused lately.
+    /// The record is about to be read.
+    pub(crate) fn look(&self) {
+        self.state().looking = Some(HashSet::new());
+    }
+
+    /// Those of the notes that were just read that nobody here sees to, or has seen to meanwhile, and that were not refused lately.
     pub(crate) fn unattended(&self, notes: Vec<PurgeNote>) -> Vec<PurgeNote> {
         let mut state = self.state();
         state.refusals.keep(&notes);
+        let gone = state.looking.take().unwrap_or_default();
         let asks = state.under_way.values().flat_map(UnderWay::asks);
         let held: HashSet<&PurgeNote> = asks.flat_map(|ask| &ask.notes).collect();
         let now = Instant::now();
-        let free = |note: &PurgeNote| !held.contains(note) && !state.refusals.holds(note, now);
+        let done = |note: &PurgeNote| gone.contains(note) || state.forgetting.contains(note);
+        let free = |note: &PurgeNote| {
+            !held.contains(note) && !done(note) && !state.refusals.holds(note, now)
+        };
         notes.into_iter().filter(free).collect()
     }
 
@@ -201,16 +212,21 @@ impl Errands {
         }
     }
 
-    /// So many notes of those that were done stand there no more, or are left to a sweep.
-    pub(crate) fn forgotten(&self, notes: usize) {
+    /// These notes stand there no more, or are left to a sweep.
+    pub(crate) fn forgotten(&self, notes: &[PurgeNote]) {
         let mut state = self.state();
-        state.forgetting = state.forgetting.saturating_sub(notes);
+        for note in notes {
+            let gone = state.forgetting.take(note);
+            if let Some(looking) = &mut state.looking {
+                looking.extend(gone);
+            }
+        }
     }
 
     /// Names that are under way, and notes that are still to be forgotten.
     pub(crate) fn unfinished(&self) -> usize {
         let state = self.state();
-        state.under_way.len() + state.forgetting
+        state.under_way.len() + state.forgetting.len()
     }
 
     /// Follows nothing any more: what waits for the edge is told so.
@@ -253,7 +269,7 @@ impl Errands {
         let entry = state.under_way.remove(subject);
         let notes = entry.map(|entry| entry.newest.notes).unwrap_or_default();
         state.refusals.forget(&notes);
-        state.forgetting += notes.len();
+        state.forgetting.extend(notes.iter().cloned());
         notes
     }
 
@@ -408,3 +424,6 @@ fn told_by(panic: &(dyn Any + Send)) -> BoxError {
 
 /// Names that are followed at once: about 10 MB.
 pub(crate) const AT_ONCE: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

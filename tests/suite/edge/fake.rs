@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::sync::watch;
 use tricache::{BoxError, Edge, EdgePurge, EdgeSubject, Strength};
-use tricache_test_support::eventually;
+use tricache_test_support::{eventually, eventually_within};
 
 /// Shared by the test and the node.
 #[derive(Clone)]
@@ -146,7 +146,8 @@ pub(crate) async fn until_recorded_by_one(nodes: [&Node; 2], names: usize) {
 
 /// Waits until the node sees so many names in the purge record.
 pub(crate) async fn until_recorded(node: &Node, names: usize) {
-    eventually("the record holds so many names", async || {
+    // Tens of thousands of names take a slow machine a while.
+    eventually_within(LONG, "the record holds so many names", async || {
         recorded(node) == Some(names)
     })
     .await;
@@ -154,3 +155,4 @@ pub(crate) async fn until_recorded(node: &Node, names: usize) {
 
 /// Long enough that a slow machine does not take a node that looks for dead: six of them are its lease.
 pub(crate) const QUICK: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(90);
