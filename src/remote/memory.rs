@@ -4,12 +4,10 @@
 //! default, and the second leg of the protocol's tests.
 
 mod faults;
+#[cfg(feature = "test-util")]
 mod replica;
 
-use self::{
-    faults::{Faults, Way},
-    replica::Replica,
-};
+use self::faults::{Faults, Way};
 use super::{
     Agreement, Beat, Bump, Bumped, Fill, Filled, Known, Layout, Open, Opened, Push, RemoteError,
     Replay, Snapshot, Standing, TagsKnown, Trouble, agreement,
@@ -54,7 +52,8 @@ struct Space {
     buckets: Box<[Mutex<Records>]>,
     agreement: Mutex<Option<String>>,
     listeners: Mutex<Listeners>,
-    replica: Replica,
+    #[cfg(feature = "test-util")]
+    replica: replica::Replica,
 }
 
 /// The nodes of a namespace.
@@ -422,7 +421,8 @@ impl Space {
             buckets,
             agreement: Mutex::default(),
             listeners: Mutex::default(),
-            replica: Replica::default(),
+            #[cfg(feature = "test-util")]
+            replica: replica::Replica::default(),
         }
     }
 

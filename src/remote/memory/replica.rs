@@ -5,9 +5,7 @@ use std::sync::Mutex;
 
 /// The replica of one namespace: what it had when it stopped to hear of what is written; nothing while it is in step.
 #[derive(Debug, Default)]
-pub(super) struct Replica(
-    #[cfg_attr(not(feature = "test-util"), allow(dead_code))] Mutex<Option<Box<[Records]>>>,
-);
+pub(super) struct Replica(Mutex<Option<Box<[Records]>>>);
 
 #[cfg(feature = "test-util")]
 mod switches {
