@@ -158,9 +158,7 @@ impl Error {
 
     /// With the text of the panic, as far as it has one.
     pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Kind::Panicked(text.unwrap_or_else(|| "no message".to_owned())).into()
+        Kind::Panicked(text_of(panic).to_owned()).into()
     }
 
     /// Calls what is the user's, whose panic must not end what calls it.
@@ -272,6 +270,13 @@ impl<T> OptionalExt<T> for Result<T, Error> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The text of a panic, as far as it has one.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
 }
 
 #[cfg(test)]

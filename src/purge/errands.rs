@@ -11,7 +11,7 @@ mod refusals;
 use self::refusals::Refusals;
 use super::{Edge, EdgePurge};
 use crate::{
-    error::{BoxError, Error},
+    error::{BoxError, Error, text_of},
     model::{EdgeSubject, PurgeNote, Strength},
     observe::{Decision, Observer},
 };
@@ -417,9 +417,7 @@ async fn caught(steps: impl Future<Output = Result<(), BoxError>>) -> Result<(),
 }
 
 fn told_by(panic: &(dyn Any + Send)) -> BoxError {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("no message")).into()
+    format!("it panicked: {}", text_of(panic)).into()
 }
 
 /// Names that are followed at once: about 10 MB.
