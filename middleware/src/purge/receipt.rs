@@ -99,23 +99,39 @@ pub(crate) struct Ticket {
 #[derive(Debug)]
 struct Part {
     vendor: Arc<str>,
+    /// Taken once.
+    first: Step,
+    /// Done for good.
+    last: Step,
+}
+
+/// How far the keys are on one of their two steps.
+#[derive(Clone, Debug)]
+struct Step {
     keys_left: usize,
-    /// Keys that are not done for good.
-    keys_resting: usize,
     error: Option<PurgeError>,
-    /// Of the second purge.
-    last_error: Option<PurgeError>,
+}
+
+impl Step {
+    fn settle(&mut self, keys: usize, error: Option<&PurgeError>) {
+        self.keys_left = self.keys_left.saturating_sub(keys);
+        if self.error.is_none() {
+            self.error = error.cloned();
+        }
+    }
 }
 
 impl Ticket {
     /// Every vendor has so many keys to take.
     pub(crate) fn new(vendors: impl Iterator<Item = Arc<str>>, keys: usize) -> Arc<Self> {
+        let step = Step {
+            keys_left: keys,
+            error: None,
+        };
         let part = |vendor| Part {
             vendor,
-            keys_left: keys,
-            keys_resting: keys,
-            error: None,
-            last_error: None,
+            first: step.clone(),
+            last: step.clone(),
         };
         Arc::new(Self {
             parts: Mutex::new(vendors.map(part).collect()),
@@ -125,55 +141,46 @@ impl Ticket {
 
     /// The vendor has taken so many more of the keys, or will not.
     fn settle(&self, vendor: usize, keys: usize, error: Option<&PurgeError>) {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let part = &mut parts[vendor];
-        part.keys_left = part.keys_left.saturating_sub(keys);
-        if part.error.is_none() {
-            part.error = error.cloned();
-        }
-        drop(parts);
-        self.changed.notify_waiters();
+        self.change(vendor, |part| part.first.settle(keys, error));
     }
 
     /// The vendor has taken so many more of the keys for good, or will not.
     fn settle_for_good(&self, vendor: usize, keys: usize, error: Option<&PurgeError>) {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let part = &mut parts[vendor];
-        part.keys_resting = part.keys_resting.saturating_sub(keys);
-        if part.last_error.is_none() {
-            part.last_error = error.cloned();
-        }
-        drop(parts);
+        self.change(vendor, |part| part.last.settle(keys, error));
+    }
+
+    fn change(&self, vendor: usize, change: impl FnOnce(&mut Part)) {
+        change(&mut self.parts.lock().unwrap_or_else(PoisonError::into_inner)[vendor]);
         self.changed.notify_waiters();
     }
 
     /// The same for good.
     fn last_verdict(&self) -> Option<Result<(), PurgeError>> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let errors = |part: &Part| part.error.clone().or_else(|| part.last_error.clone());
+        let errors = |part: &Part| part.first.error.clone().or_else(|| part.last.error.clone());
         if let Some(error) = parts.iter().find_map(errors) {
             return Some(Err(error));
         }
-        let all_done = parts.iter().all(|part| part.keys_resting == 0);
+        let all_done = parts.iter().all(|part| part.last.keys_left == 0);
         all_done.then_some(Ok(()))
     }
 
     /// The first failure, or that all is done; `None` while something may still go either way.
     pub(crate) fn verdict(&self) -> Option<Result<(), PurgeError>> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = parts.iter().find_map(|part| part.error.as_ref()) {
+        if let Some(error) = parts.iter().find_map(|part| part.first.error.as_ref()) {
             return Some(Err(error.clone()));
         }
-        let all_done = parts.iter().all(|part| part.keys_left == 0);
+        let all_done = parts.iter().all(|part| part.first.keys_left == 0);
         all_done.then_some(Ok(()))
     }
 }
 
 impl Part {
     fn state(&self) -> VendorState {
-        match &self.error {
+        match &self.first.error {
             Some(error) => VendorState::Failed(error.clone()),
-            None if self.keys_left == 0 => VendorState::Acknowledged,
+            None if self.first.keys_left == 0 => VendorState::Acknowledged,
             None => VendorState::Waiting,
         }
     }
