@@ -6,8 +6,12 @@ use std::{
     time::Duration,
 };
 
+#[cfg(unix)]
+use clap::Subcommand;
 use clap::{Parser, ValueEnum};
 
+#[cfg(unix)]
+use crate::campaign::{CampaignArguments, NodeArguments};
 use crate::{
     failure::Failure,
     node::LOCAL_TTL,
@@ -21,8 +25,12 @@ use crate::{
 /// --bound, nothing failed, and there was something to be stale against: where writes were made, at least one of their
 /// invalidations was acknowledged.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[cfg(unix)]
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Replay the reads of this trace: xz-compressed, a sequence of 32-bit big-endian ids.
     #[arg(long, value_name = "FILE", conflicts_with = "zipf")]
     trace: Option<PathBuf>,
@@ -99,6 +107,17 @@ pub(crate) struct Arguments {
     scenario: ScenarioArguments,
 }
 
+/// What is done instead of a replay.
+#[cfg(unix)]
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Break everything that can break, and judge every read of every level.
+    Campaign(CampaignArguments),
+    /// A node of a campaign, which the campaign starts.
+    #[command(hide = true)]
+    CampaignNode(NodeArguments),
+}
+
 /// Which store stands behind the caches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum StoreKind {
@@ -129,6 +148,12 @@ pub(crate) enum RemoteChoice<'a> {
 }
 
 impl Arguments {
+    /// What is to be done instead of a replay.
+    #[cfg(unix)]
+    pub(crate) fn command(&self) -> Option<&Command> {
+        self.command.as_ref()
+    }
+
     /// Where the keys come from; zipf over 100,000 keys unless said otherwise.
     pub(crate) fn keys(&self) -> KeySource<'_> {
         match (&self.trace, self.zipf) {

@@ -4,6 +4,8 @@
 //! store carries its commit number; `truth.rs` decides from it, and from the instants at which invalidations were
 //! acknowledged, whether a read was stale and by how long.
 //!
+//! With `campaign` it breaks everything that can break, and judges every read of every level; see `campaign/`.
+//!
 //! With `--scenario` it breaks something instead, and compares callers with tricache and without it; see `scenario/`.
 //!
 //! The exit status is 0 when no read was stale for longer than the bound and nothing failed, and 1 otherwise; also when
@@ -11,6 +13,8 @@
 //! made, and 130 when it was interrupted.
 
 mod arguments;
+#[cfg(unix)]
+mod campaign;
 mod failure;
 mod keys;
 mod last_pass;
@@ -39,6 +43,8 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 use tokio::time::timeout;
 
+#[cfg(unix)]
+use crate::arguments::Command;
 use crate::{arguments::Arguments, failure::Failure, report::Report, stop::Stop};
 
 fn main() -> ExitCode {
@@ -75,6 +81,13 @@ async fn execute(arguments: &Arguments) -> ExitCode {
 
 /// Makes the run or the scenarios that were asked for, and publishes what they have shown; true if all is well.
 async fn work(arguments: &Arguments, stop: &Stop) -> Result<bool, Failure> {
+    #[cfg(unix)]
+    if let Some(command) = arguments.command() {
+        return match command {
+            Command::Campaign(arguments) => campaign::run(arguments, stop).await,
+            Command::CampaignNode(arguments) => campaign::run_node(arguments).await.map(|()| true),
+        };
+    }
     if let Some(choice) = arguments.scenario()? {
         return scenario::run(&choice, arguments.json(), stop).await;
     }

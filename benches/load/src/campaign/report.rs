@@ -1,0 +1,206 @@
+//! What a campaign has shown: a table, and the same as JSON.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use super::{
+    checker::{LevelVerdict, Verdict},
+    clock::millis,
+    history::History,
+    nemesis::Kind,
+    plan::Plan,
+    unavailable::unavailable,
+    words::LevelName,
+};
+
+/// The numbers of one campaign.
+#[derive(Debug, Serialize)]
+pub(super) struct CampaignReport {
+    reads: u64,
+    writes: u64,
+    faults: usize,
+    violations: usize,
+    worst_staleness_ms: f64,
+    unavailable_ms: f64,
+    store_loads: u64,
+    seed: u64,
+    seconds: f64,
+    without: Option<String>,
+    levels: BTreeMap<LevelName, LevelReport>,
+    faults_by_kind: BTreeMap<Kind, usize>,
+}
+
+/// Those of one level.
+#[derive(Debug, Serialize)]
+struct LevelReport {
+    reads: u64,
+    local_hits: u64,
+    writes: u64,
+    acknowledged: u64,
+    pending: u64,
+    unproven: u64,
+    excused: u64,
+    reversals: u64,
+    violations: u64,
+    worst_staleness_ms: f64,
+    worst_unproven_ms: f64,
+}
+
+impl CampaignReport {
+    pub(super) fn new(plan: &Plan, seconds: f64, history: &History, verdict: &Verdict) -> Self {
+        let mut faults_by_kind: BTreeMap<_, _> = Kind::ALL.map(|kind| (kind, 0)).into();
+        for fault in &history.faults {
+            *faults_by_kind.entry(fault.kind).or_default() += 1;
+        }
+        let levels = plan.levels.iter().map(|name| {
+            let level = verdict.levels.get(name).copied().unwrap_or_default();
+            (*name, LevelReport::from(level))
+        });
+        Self {
+            reads: history.reads() as u64,
+            writes: history.writes() as u64,
+            faults: history.faults.len(),
+            violations: verdict.violations.len(),
+            worst_staleness_ms: millis(verdict.worst()),
+            unavailable_ms: millis(unavailable(history)),
+            store_loads: history.loads,
+            seed: plan.seed,
+            seconds,
+            without: plan.without.clone(),
+            levels: levels.collect(),
+            faults_by_kind,
+        }
+    }
+
+    /// Why the campaign shows nothing, if it does not.
+    pub(super) fn emptiness(&self) -> Option<String> {
+        if let Some((kind, _)) = self.faults_by_kind.iter().find(|(_, faults)| **faults == 0) {
+            return Some(format!("there was no fault of the kind {}", kind.as_str()));
+        }
+        let least = (self.seconds * LEAST_READS_PER_SECOND) as u64;
+        for (name, level) in &self.levels {
+            let name = name.as_str();
+            if level.reads < least {
+                return Some(format!(
+                    "only {} reads of the level {name}; {least} are the least that say something",
+                    level.reads
+                ));
+            }
+            if level.acknowledged == 0 {
+                return Some(format!(
+                    "no invalidation of the level {name} was acknowledged"
+                ));
+            }
+        }
+        None
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.violations == 0
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        // Plain numbers and names: this cannot fail.
+        let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+}
+
+impl From<LevelVerdict> for LevelReport {
+    fn from(level: LevelVerdict) -> Self {
+        Self {
+            reads: level.reads,
+            local_hits: level.local_reads,
+            writes: level.writes,
+            acknowledged: level.acknowledged,
+            pending: level.pending,
+            unproven: level.unproven,
+            excused: level.excused,
+            reversals: level.reversals,
+            violations: level.violations,
+            worst_staleness_ms: millis(level.worst),
+            worst_unproven_ms: millis(level.worst_unproven),
+        }
+    }
+}
+
+impl fmt::Display for CampaignReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let without = self
+            .without
+            .as_deref()
+            .map(|name| format!(", without {name}"));
+        writeln!(
+            f,
+            "campaign of {:.0} s, seed {}{}",
+            self.seconds,
+            self.seed,
+            without.unwrap_or_default()
+        )?;
+        for (name, value) in [
+            ("reads", self.reads.to_string()),
+            ("writes", self.writes.to_string()),
+            ("faults", self.faults.to_string()),
+            ("store loads", self.store_loads.to_string()),
+            (
+                "worst staleness",
+                format!("{:.1} ms", self.worst_staleness_ms),
+            ),
+            ("unavailable", format!("{:.0} ms", self.unavailable_ms)),
+            ("violations", self.violations.to_string()),
+        ] {
+            writeln!(f, "{name:<18}{value:>14}")?;
+        }
+        writeln!(f)?;
+        self.write_levels(f)?;
+        writeln!(f)?;
+        let kinds = self.faults_by_kind.iter();
+        let kinds: Vec<_> = kinds
+            .map(|(kind, faults)| format!("{} {faults}", kind.as_str()))
+            .collect();
+        writeln!(f, "faults: {}", kinds.join(", "))
+    }
+}
+
+impl CampaignReport {
+    fn write_levels(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<9}{:>9}{:>9}{:>8}{:>8}{:>9}{:>9}{:>9}{:>10}{:>12}{:>11}",
+            "level",
+            "reads",
+            "local",
+            "writes",
+            "acked",
+            "pending",
+            "unproven",
+            "excused",
+            "reversals",
+            "violations",
+            "worst ms"
+        )?;
+        for (name, level) in &self.levels {
+            writeln!(
+                f,
+                "{:<9}{:>9}{:>9}{:>8}{:>8}{:>9}{:>9}{:>9}{:>10}{:>12}{:>11.1}",
+                name.as_str(),
+                level.reads,
+                level.local_hits,
+                level.writes,
+                level.acknowledged,
+                level.pending,
+                level.unproven,
+                level.excused,
+                level.reversals,
+                level.violations,
+                level.worst_staleness_ms
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Of each level; a campaign makes hundreds.
+const LEAST_READS_PER_SECOND: f64 = 50.0;
