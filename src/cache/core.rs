@@ -10,10 +10,10 @@ use crate::{
     feed::{Listener, Proof},
     load::{Flights, Shelf, Unpacked, note_read},
     local::Ticket,
-    model::{Address, CacheKey, Deaf, Entry, RenderedKey, StoreVersion},
+    model::{Address, CacheKey, Deaf, Entry, Level, RenderedKey, StoreVersion},
     observe::Decision,
     outcome::Outcome,
-    remote::{Discard, RemoteError, Snapshot},
+    remote::{Discard, Fencing, RemoteError, Snapshot},
     scope::{Keeper, Read, RequestScope, Shown, Source},
     tags::Standing,
 };
@@ -47,6 +47,26 @@ impl<V: Send + Sync + 'static> Core<V> {
         let listener: Arc<dyn Listener> = core.clone();
         core.engine.audience.add(Arc::downgrade(&listener));
         core
+    }
+
+    /// The level that can be kept right now.
+    pub(super) fn level(&self) -> Level {
+        let wanted = self.shelf.policy.level;
+        let silent = matches!(
+            self.engine.remote.fencing(),
+            Fencing::Heartbeats | Fencing::Off
+        );
+        if wanted == Level::Eventual || silent {
+            return Level::Eventual;
+        }
+        let now = self.shelf.now();
+        let proofs = &self.engine.proofs;
+        let live =
+            || (0..self.engine.layout.feeds()).all(|feed| self.is_live(proofs.read(feed), now));
+        if self.shelf.reach.deaf == Deaf::Serve && !live() {
+            return Level::Eventual;
+        }
+        wanted
     }
 
     pub(super) fn render<Q: CacheKey + ?Sized>(&self, key: &Q) -> RenderedKey {
@@ -96,7 +116,10 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// Redis did not answer: the local value within its local TTL, if there is one.
     pub(super) fn without_remote(&self, at: &Address, error: &RemoteError) -> Option<Found<V>> {
-        if !matches!(error, RemoteError::Away | RemoteError::Doubted) {
+        if !matches!(
+            error,
+            RemoteError::Away | RemoteError::Doubted | RemoteError::Unconfirmed
+        ) {
             self.shelf.observer.note(Decision::RemoteError);
             tracing::debug!(%error, "redis did not answer a read");
         }

@@ -102,17 +102,28 @@ impl Remote {
 
     /// Waits for a beat that begins from now on and is confirmed by this server.
     pub(crate) async fn confirm(&self, bucket: u16, by: Server) -> Result<(), RemoteError> {
-        let beat = || async move {
-            match self {
-                Self::Redis(redis) => redis.beaten(bucket).await,
-                Self::Memory(memory) => memory.beaten(bucket).await,
-            }
-        };
+        let beat = || self.beat_at(bucket);
         let server = self.beats(bucket).next(beat).await?;
         if is_by(server, by) {
             Ok(())
         } else {
             Err(RemoteError::Unconfirmed)
+        }
+    }
+
+    /// Whether enough replicas follow the server of this bucket, whoever it is.
+    pub(crate) async fn is_followed(&self, bucket: u16) -> Result<(), RemoteError> {
+        if !self.wants_replicas() {
+            return Ok(());
+        }
+        let beat = || self.beat_at(bucket);
+        self.beats(bucket).next(beat).await.map(drop)
+    }
+
+    async fn beat_at(&self, bucket: u16) -> Result<Server, RemoteError> {
+        match self {
+            Self::Redis(redis) => redis.beaten(bucket).await,
+            Self::Memory(memory) => memory.beaten(bucket).await,
         }
     }
 
@@ -146,6 +157,14 @@ impl Remote {
     /// Whether replicas must have what is invalidated.
     pub(crate) fn wants_replicas(&self) -> bool {
         self.quorum().replicas > 0
+    }
+
+    /// The bucket of all tags.
+    pub(crate) fn tag_bucket(&self) -> u16 {
+        match self {
+            Self::Redis(redis) => redis.layout.tag_bucket(),
+            Self::Memory(memory) => memory.layout.tag_bucket(),
+        }
     }
 
     fn quorum(&self) -> &Quorum {

@@ -50,7 +50,7 @@ impl RedisRemote {
         let connections = Arc::new(Connections::new(url, limit, skip_slow, fenced)?);
         let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
-            inspector: Inspector::new(Arc::clone(&connections), layout.clone()),
+            inspector: Inspector::new(Arc::clone(&connections), layout.clone(), quorum.replicas),
             connections,
             fenced,
             reader,
