@@ -49,7 +49,7 @@ impl Commands {
         let rest = self.buffer.get(at..).filter(|rest| !rest.is_empty())?;
         let length = rest.iter().position(|byte| *byte == b'\n');
         let line = &rest[..length.unwrap_or(rest.len())];
-        if line[0] != kind || line.len() > LONGEST_HEADER {
+        if line.first() != Some(&kind) || line.len() > LONGEST_HEADER {
             self.foreign = true;
             return None;
         }
@@ -103,5 +103,15 @@ mod tests {
         assert!(commands.feed(b"\x16\x03\x01\x02").is_empty());
         assert!(commands.feed(STREAM).is_empty());
         assert!(commands.buffer.len() < 8);
+    }
+
+    #[test]
+    fn the_empty_lines_of_a_replica_are_left_alone() {
+        // A replica that loads its first copy keeps its connection awake with them.
+        let mut commands = Commands::default();
+
+        assert_eq!(commands.feed(b"*1\r\n$4\r\nPING\r\n"), ["PING"]);
+        assert!(commands.feed(b"\n").is_empty());
+        assert!(commands.feed(STREAM).is_empty());
     }
 }

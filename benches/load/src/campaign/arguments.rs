@@ -5,7 +5,6 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::{plan::Plan, servers::TopologyName, words::LevelName};
-use crate::failure::Failure;
 
 /// Breaks everything that can break, and judges every read of every level.
 ///
@@ -104,30 +103,20 @@ pub(crate) struct NodeArguments {
 
 impl CampaignArguments {
     /// What is to be done.
-    ///
-    /// # Errors
-    /// When the topology or a level is not built.
-    pub(super) fn plan(&self) -> Result<Plan, Failure> {
+    pub(super) fn plan(&self) -> Plan {
         let levels = match self.level {
             LevelChoice::Eventual => vec![LevelName::Eventual],
             LevelChoice::Bounded => vec![LevelName::Bounded],
             LevelChoice::Strict => vec![LevelName::Strict],
-            LevelChoice::All => super::child::LEVELS.to_vec(),
+            LevelChoice::All => LevelName::value_variants().to_vec(),
         };
-        if let Some(level) = levels
-            .iter()
-            .find(|level| !super::child::LEVELS.contains(level))
-        {
-            let message = format!("the level {} is not built", level.as_str());
-            return Err(Failure::plain(message));
-        }
-        Ok(Plan {
+        Plan {
             length: self.minutes,
             seed: self.seed,
             topology: self.topology,
             levels,
             without: self.without(),
-        })
+        }
     }
 
     pub(super) fn json(&self) -> Option<&std::path::Path> {

@@ -48,7 +48,7 @@ use crate::{failure::Failure, stop::Stop};
 /// # Cancel safety
 /// Dropping this future kills the nodes and the servers.
 pub(crate) async fn run(arguments: &CampaignArguments, stop: &Stop) -> Result<bool, Failure> {
-    let plan = arguments.plan()?;
+    let plan = arguments.plan();
     let ledger = Arc::new(Ledger::default());
     let begin = Instant::now();
     wage(&plan, &ledger, stop).await?;

@@ -20,15 +20,12 @@ use super::{
         arguments::NodeArguments,
         clock::now,
         message::FromNode,
-        plan::{ENTITIES, HEARTBEAT, LOCAL_TTL},
+        plan::{BOUND, ENTITIES, HEARTBEAT, LOCAL_TTL},
         words::{Entity, Label, LevelName},
     },
     line::Line,
 };
 use crate::failure::Failure;
-
-/// The levels that there are.
-pub(in super::super) const LEVELS: [LevelName; 1] = [LevelName::Eventual];
 
 /// What is cached of an entity.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -63,6 +60,7 @@ impl Caches {
         let builder = Tiers::builder("campaign")
             .redis(&arguments.redis)
             .heartbeat(HEARTBEAT)
+            .replicas(arguments.replicas)
             // A busy machine is no fault.
             .remote_timeout(REMOTE_TIMEOUT)
             .start_without_redis(true)
@@ -73,9 +71,7 @@ impl Caches {
             .map_err(failed)?;
         let mut of = Vec::new();
         for name in &arguments.levels {
-            let level = level(*name);
-            let level = level.ok_or_else(|| Failure::plain("the level is not built"))?;
-            let policy = Policy::ttl(TTL).local_ttl(LOCAL_TTL).level(level);
+            let policy = Policy::ttl(TTL).local_ttl(LOCAL_TTL).level(level(*name));
             let cache = tiers.cache(name.as_str(), policy).map_err(failed)?;
             of.push((*name, cache));
         }
@@ -257,11 +253,11 @@ fn acknowledge(line: &Line, commits: &[(Entity, u64)], at: u64) {
     }
 }
 
-/// The level of that name, as far as it is built.
-fn level(name: LevelName) -> Option<Level> {
+fn level(name: LevelName) -> Level {
     match name {
-        LevelName::Eventual => Some(Level::Eventual),
-        LevelName::Bounded | LevelName::Strict => None,
+        LevelName::Eventual => Level::Eventual,
+        LevelName::Bounded => Level::Bounded(BOUND),
+        LevelName::Strict => Level::Strict,
     }
 }
 

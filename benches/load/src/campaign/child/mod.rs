@@ -12,7 +12,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub(super) use self::caches::LEVELS;
 use self::{
     caches::Caches,
     line::{Line, Order, Orders},
