@@ -28,6 +28,10 @@ pub(crate) struct CampaignArguments {
     #[arg(long, value_enum, default_value = "all")]
     level: LevelChoice,
 
+    /// How many replicas must confirm an invalidation, 0 to 2 [default: 1, and 0 where only `eventual` is read].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2))]
+    replicas: Option<u8>,
+
     /// Switch a protection of tricache off: such a campaign should find violations.
     #[cfg(feature = "proof")]
     #[arg(long, value_enum, value_name = "PROTECTION", ignore_case = true)]
@@ -85,7 +89,7 @@ pub(crate) struct NodeArguments {
 
     /// How many replicas must confirm an invalidation.
     #[arg(long)]
-    pub(super) replicas: usize,
+    pub(super) replicas: u8,
 
     /// The levels to read.
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -114,6 +118,9 @@ impl CampaignArguments {
             length: self.minutes,
             seed: self.seed,
             topology: self.topology,
+            replicas: self
+                .replicas
+                .unwrap_or(u8::from(levels != [LevelName::Eventual])),
             levels,
             without: self.without(),
         }

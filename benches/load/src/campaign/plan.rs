@@ -11,6 +11,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) topology: TopologyName,
     pub(super) levels: Vec<LevelName>,
+    /// How many replicas must confirm an invalidation. `Eventual` alone promises nothing that needs one.
+    pub(super) replicas: u8,
     /// The protection that is switched off, by its name on the command line.
     pub(super) without: Option<String>,
 }
@@ -27,11 +29,6 @@ impl Plan {
         }
     }
 
-    /// How many replicas must confirm an invalidation. `Eventual` alone promises nothing that needs it.
-    pub(super) fn replicas(&self) -> usize {
-        usize::from(self.levels != [LevelName::Eventual])
-    }
-
     /// The command line of a node, but for what is its own.
     pub(super) fn node_arguments(&self, hub: u16) -> Vec<String> {
         let levels: Vec<_> = self.levels.iter().map(|level| level.as_str()).collect();
@@ -39,7 +36,7 @@ impl Plan {
             "campaign-node".to_owned(),
             format!("--hub={hub}"),
             format!("--seed={}", self.seed),
-            format!("--replicas={}", self.replicas()),
+            format!("--replicas={}", self.replicas),
             format!("--levels={}", levels.join(",")),
         ];
         arguments.extend(self.without.iter().map(|name| format!("--without={name}")));

@@ -60,7 +60,7 @@ impl Caches {
         let builder = Tiers::builder("campaign")
             .redis(&arguments.redis)
             .heartbeat(HEARTBEAT)
-            .replicas(arguments.replicas)
+            .replicas(usize::from(arguments.replicas))
             // A busy machine is no fault.
             .remote_timeout(REMOTE_TIMEOUT)
             .start_without_redis(true)

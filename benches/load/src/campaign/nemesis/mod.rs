@@ -27,8 +27,19 @@ pub(super) struct Nemesis<'a> {
     ledger: &'a Ledger,
     pace: Pace,
     random: Rng,
-    /// Whether a node was stopped for long already.
-    has_paused: bool,
+    resting: Rest,
+}
+
+/// The one long stop of a node, which goes on while other faults are made.
+#[derive(Clone, Copy, Debug)]
+enum Rest {
+    ToCome,
+    Lasting {
+        node: usize,
+        begin: u64,
+        until: Instant,
+    },
+    Over,
 }
 
 impl<'a> Nemesis<'a> {
@@ -44,7 +55,7 @@ impl<'a> Nemesis<'a> {
             ledger,
             pace: Pace::of(plan.length),
             random: Rng::with_seed(plan.seed),
-            has_paused: false,
+            resting: Rest::ToCome,
         }
     }
 
@@ -60,6 +71,7 @@ impl<'a> Nemesis<'a> {
             for kind in pace::round(&mut self.random) {
                 let is_late = Instant::now() + self.pace.slot > end;
                 if stop.is_stopped() || (is_late && !is_first) {
+                    self.wake(true)?;
                     sleep(SETTLING).await;
                     return self.nodes.check();
                 }
@@ -72,7 +84,11 @@ impl<'a> Nemesis<'a> {
     /// One fault and the pause after it.
     async fn turn(&mut self, kind: Kind) -> Result<(), Failure> {
         let over = Instant::now() + self.pace.slot;
-        let node = self.random.usize(0..self.nodes.count());
+        self.wake(false)?;
+        let node = self.some_node();
+        if kind == Kind::NodePaused && matches!(self.resting, Rest::ToCome) {
+            return self.lay_down(node);
+        }
         let begin = now();
         let node = self.strike(kind, node).await?;
         let end = now();
@@ -167,8 +183,7 @@ impl<'a> Nemesis<'a> {
             }
             Kind::NodePaused => {
                 self.nodes.pause(node)?;
-                let is_long = !std::mem::replace(&mut self.has_paused, true);
-                sleep(if is_long { self.pace.long } else { hold }).await;
+                sleep(hold).await;
                 self.nodes.resume(node)?;
             }
             Kind::ClockStepped => {
@@ -180,6 +195,47 @@ impl<'a> Nemesis<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Begins the long stop.
+    fn lay_down(&mut self, node: usize) -> Result<(), Failure> {
+        let begin = now();
+        self.nodes.pause(node)?;
+        self.resting = Rest::Lasting {
+            node,
+            begin,
+            until: Instant::now() + self.pace.long,
+        };
+        Ok(())
+    }
+
+    /// Ends the long stop if it is over, or if it must be.
+    fn wake(&mut self, must: bool) -> Result<(), Failure> {
+        let Rest::Lasting { node, begin, until } = self.resting else {
+            return Ok(());
+        };
+        if !must && Instant::now() < until {
+            return Ok(());
+        }
+        self.nodes.resume(node)?;
+        self.resting = Rest::Over;
+        self.ledger.fault(Fault {
+            kind: Kind::NodePaused,
+            node: Some(node),
+            begin,
+            end: now(),
+        });
+        Ok(())
+    }
+
+    /// One that is not stopped.
+    fn some_node(&mut self) -> usize {
+        let count = self.nodes.count();
+        let node = self.random.usize(0..count);
+        match self.resting {
+            Rest::Lasting { node: resting, .. } if resting == node => (node + 1) % count,
+            _ => node,
+        }
     }
 
     async fn trim_for(&self, hold: Duration) {

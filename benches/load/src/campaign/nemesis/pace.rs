@@ -11,18 +11,17 @@ use super::Kind;
 pub(super) struct Pace {
     /// Of a fault with the pause after it.
     pub(super) slot: Duration,
-    /// Of the first stop of a node: up to half a minute.
+    /// Of the first stop of a node, which the next faults do not wait for: up to half a minute.
     pub(super) long: Duration,
 }
 
 impl Pace {
     /// Gives each kind its turn within `length`.
     pub(super) fn of(length: Duration) -> Self {
-        let long = (length / 10).min(LONGEST_PAUSE);
-        let others = length.saturating_sub(long + WARM_UP + SETTLING);
+        let round = length.saturating_sub(WARM_UP + SETTLING);
         Self {
-            slot: (others / Kind::ALL.len() as u32).min(LONGEST_SLOT),
-            long,
+            slot: (round / Kind::ALL.len() as u32).min(LONGEST_SLOT),
+            long: (length / 5).min(LONGEST_STOP),
         }
     }
 
@@ -45,7 +44,7 @@ pub(super) const WARM_UP: Duration = Duration::from_secs(2);
 /// After the last fault.
 pub(super) const SETTLING: Duration = Duration::from_secs(3);
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_STOP: Duration = Duration::from_secs(30);
 const LONGEST_SLOT: Duration = Duration::from_millis(4_500);
 
 #[cfg(test)]
@@ -57,7 +56,7 @@ mod tests {
         let length = Duration::from_secs(60);
         let pace = Pace::of(length);
 
-        let round = pace.slot * Kind::ALL.len() as u32 + pace.long;
+        let round = pace.slot * Kind::ALL.len() as u32;
         assert!(round + WARM_UP + SETTLING <= length);
         assert!(pace.hold(&mut Rng::with_seed(1)) > Duration::from_millis(1_300));
     }
