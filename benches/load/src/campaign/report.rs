@@ -204,3 +204,75 @@ impl CampaignReport {
 
 /// Of each level; a campaign makes hundreds.
 const LEAST_READS_PER_SECOND: f64 = 50.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report of a minute in which everything was tested.
+    fn full() -> CampaignReport {
+        let level = LevelReport::from(LevelVerdict {
+            reads: 10_000,
+            acknowledged: 100,
+            ..LevelVerdict::default()
+        });
+        CampaignReport {
+            reads: 10_000,
+            writes: 100,
+            faults: 14,
+            violations: 0,
+            worst_staleness_ms: 0.0,
+            unavailable_ms: 0.0,
+            store_loads: 100,
+            seed: 1,
+            seconds: 60.0,
+            without: None,
+            levels: [(LevelName::Strict, level)].into(),
+            faults_by_kind: Kind::ALL.map(|kind| (kind, 1)).into(),
+        }
+    }
+
+    fn strict(report: &mut CampaignReport) -> &mut LevelReport {
+        report.levels.get_mut(&LevelName::Strict).unwrap()
+    }
+
+    #[test]
+    fn a_campaign_that_made_every_fault_and_read_enough_shows_something() {
+        assert_eq!(full().emptiness(), None);
+    }
+
+    #[test]
+    fn a_campaign_that_left_something_out_shows_nothing() {
+        let mut report = full();
+        report.faults_by_kind.insert(Kind::Split, 0);
+        assert!(report.emptiness().unwrap().contains("split"));
+
+        let mut report = full();
+        strict(&mut report).reads = 2_999;
+        assert!(report.emptiness().unwrap().contains("only 2999 reads"));
+
+        let mut report = full();
+        strict(&mut report).acknowledged = 0;
+        assert!(report.emptiness().unwrap().contains("acknowledged"));
+    }
+
+    #[test]
+    fn the_report_has_the_fields_that_its_page_names() {
+        let json: serde_json::Value = serde_json::from_str(&full().to_json()).unwrap();
+
+        for name in [
+            "reads",
+            "writes",
+            "faults",
+            "violations",
+            "worst_staleness_ms",
+            "unavailable_ms",
+            "store_loads",
+            "seed",
+        ] {
+            assert!(json[name].is_number(), "{name}");
+        }
+        assert_eq!(json["levels"]["strict"]["acknowledged"], 100);
+        assert_eq!(json["faults_by_kind"]["split"], 1);
+    }
+}
