@@ -1,4 +1,4 @@
-//! The writer of a node: commits in the store, then tells the cache, in one of four ways.
+//! The writer of a node: commits in the store, then tells the cache, in one of five ways.
 
 use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -47,9 +47,22 @@ impl Writer {
         match self.random.u8(0..10) {
             0 => self.caches.write_by_tag(entity).await,
             1..=2 => self.caches.write_many(&self.neighbours(entity)).await,
-            3..=5 if with_value => self.caches.write_with_value(entity).await,
+            3 => self.write_twice(entity).await,
+            4..=6 if with_value => self.caches.write_with_value(entity).await,
             _ => self.caches.write(entity).await,
         }
+    }
+
+    /// Writes again while what it has written is being loaded: whatever that load brings is old when it ends.
+    async fn write_twice(&mut self, entity: Entity) -> io::Result<()> {
+        self.caches.write(entity).await?;
+        let pause = Duration::from_millis(self.random.u64(SOON_MS));
+        let again = async {
+            sleep(pause).await;
+            self.caches.write(entity).await
+        };
+        let ((), written) = tokio::join!(self.caches.read(entity), again);
+        written
     }
 
     /// Popular ones now and then, so that reads and writes meet; any one mostly, so that what was lost stays lost for a
@@ -71,4 +84,6 @@ impl Writer {
 }
 
 const KEYS: NonZeroU32 = NonZeroU32::new(ENTITIES).unwrap();
+/// Within a load.
+const SOON_MS: std::ops::Range<u64> = 2..15;
 const PAUSE_MS: std::ops::Range<u64> = 10..40;
