@@ -210,9 +210,14 @@ fn a_foreign_value_and_an_error_are_violations() {
         (Label::Foreign, Breach::Foreign),
         (Label::Failed, Breach::Failed),
     ] {
-        let story = Story::of(LevelName::Eventual).labelled(READER, label, 0, 5);
+        let story = Story::of(LevelName::Eventual)
+            .commit(1)
+            .acknowledged(1, 2)
+            .labelled(READER, label, 0, 5000);
 
         assert_eq!(story.breaches(), [breach]);
+        // They show nothing that could be stale.
+        assert_eq!(check(&story.0, &LIMITS).worst(), 0);
     }
 }
 

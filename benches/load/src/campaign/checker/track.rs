@@ -134,6 +134,9 @@ impl<'a> Judge<'a> {
 
     /// The oldest commit that the read missed.
     fn missed(&self, read: &Read) -> Option<Owed> {
+        if matches!(read.label, Label::Failed | Label::Foreign) {
+            return None;
+        }
         // A value beyond the last commit misses nothing; it is another breach.
         let owed = self.owed.get(read.value as usize).copied().flatten()?;
         (owed.since < read.begin).then_some(owed)

@@ -71,7 +71,10 @@ impl Caches {
             .map_err(failed)?;
         let mut of = Vec::new();
         for name in &arguments.levels {
-            let policy = Policy::ttl(TTL).local_ttl(LOCAL_TTL).level(level(*name));
+            let policy = Policy::ttl(TTL)
+                .local_ttl(LOCAL_TTL)
+                .hard_timeout(PATIENCE)
+                .level(level(*name));
             let cache = tiers.cache(name.as_str(), policy).map_err(failed)?;
             of.push((*name, cache));
         }
@@ -321,3 +324,5 @@ fn label(outcome: Outcome) -> Label {
 const TTL: Duration = Duration::from_secs(60);
 const REMOTE_TIMEOUT: Duration = Duration::from_millis(250);
 const POLL: Duration = Duration::from_millis(10);
+/// Of a call: longer than any stop of a node, which is no fault of the cache.
+const PATIENCE: Duration = Duration::from_secs(120);
