@@ -45,6 +45,7 @@ struct LevelReport {
     violations: u64,
     worst_staleness_ms: f64,
     worst_unproven_ms: f64,
+    unavailable_ms: f64,
 }
 
 impl CampaignReport {
@@ -55,7 +56,8 @@ impl CampaignReport {
         }
         let levels = plan.levels.iter().map(|name| {
             let level = verdict.levels.get(name).copied().unwrap_or_default();
-            (*name, LevelReport::from(level))
+            let waiting = unavailable(history, Some(*name));
+            (*name, LevelReport::new(level, waiting))
         });
         Self {
             reads: history.reads() as u64,
@@ -63,7 +65,7 @@ impl CampaignReport {
             faults: history.faults.len(),
             violations: verdict.violations.len(),
             worst_staleness_ms: millis(verdict.worst()),
-            unavailable_ms: millis(unavailable(history)),
+            unavailable_ms: millis(unavailable(history, None)),
             store_loads: history.loads,
             seed: plan.seed,
             seconds,
@@ -108,8 +110,9 @@ impl CampaignReport {
     }
 }
 
-impl From<LevelVerdict> for LevelReport {
-    fn from(level: LevelVerdict) -> Self {
+impl LevelReport {
+    /// `waiting`: for how long it was unavailable, in nanoseconds.
+    fn new(level: LevelVerdict, waiting: u64) -> Self {
         Self {
             reads: level.reads,
             local_hits: level.local_reads,
@@ -122,6 +125,7 @@ impl From<LevelVerdict> for LevelReport {
             violations: level.violations,
             worst_staleness_ms: millis(level.worst),
             worst_unproven_ms: millis(level.worst_unproven),
+            unavailable_ms: millis(waiting),
         }
     }
 }
@@ -211,11 +215,12 @@ mod tests {
 
     /// A report of a minute in which everything was tested.
     fn full() -> CampaignReport {
-        let level = LevelReport::from(LevelVerdict {
+        let verdict = LevelVerdict {
             reads: 10_000,
             acknowledged: 100,
             ..LevelVerdict::default()
-        });
+        };
+        let level = LevelReport::new(verdict, 0);
         CampaignReport {
             reads: 10_000,
             writes: 100,

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use super::{
     history::{History, Read},
     nemesis::Kind,
-    words::Label,
+    words::{Label, LevelName},
 };
 
 /// Nanoseconds, of all nodes together, during which a read was under way for more than [`PATIENCE`] or was to end with an error.
-/// The time for which the node itself was stopped does not count.
-pub(super) fn unavailable(history: &History) -> u64 {
+/// The time for which the node itself was stopped does not count. `level`: of its reads alone; `None`: of all.
+pub(super) fn unavailable(history: &History, level: Option<LevelName>) -> u64 {
     let mut waits: BTreeMap<usize, Vec<(u64, u64)>> = BTreeMap::new();
-    let tracks = history.entities.values();
-    for read in tracks.flat_map(|track| &track.reads) {
+    let tracks = history.entities.iter();
+    let tracks = tracks.filter(|(entity, _)| level.is_none_or(|level| entity.level == level));
+    for read in tracks.flat_map(|(_, track)| &track.reads) {
         let (Some(wait), Some(node)) = (wait(read), history.lives.get(&read.life)) else {
             continue;
         };
