@@ -12,7 +12,7 @@ use tricache_test_support::Seeds;
 fn whatever_breaks_no_read_breaks_its_level() {
     let (folder, seeds) = (Folder::new("all"), Seeds::new());
 
-    let output = folder.run(&format!("campaign --minutes 1.2 --seed {}", seeds.seed()));
+    let output = folder.run(&format!("campaign --minutes 1 --seed {}", seeds.seed()));
 
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let report = folder.report();

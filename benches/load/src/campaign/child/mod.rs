@@ -95,13 +95,19 @@ impl Node {
     }
 
     async fn look_at_everything(&self) {
+        let mut reads = JoinSet::new();
         for level in self.caches.levels() {
             for number in 0..ENTITIES {
-                let read = self.caches.read(Entity { level, number });
+                let caches = Arc::clone(&self.caches);
+                let read = async move { caches.read(Entity { level, number }).await };
                 // A read has a deadline of its own; this one is for the pass.
-                let _ = timeout(FLUSH, read).await;
+                reads.spawn(timeout(FLUSH, read));
+                if reads.len() >= AT_ONCE {
+                    reads.join_next().await;
+                }
             }
         }
+        while reads.join_next().await.is_some() {}
     }
 }
 
@@ -111,5 +117,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const PENDING: Duration = Duration::from_secs(5);
 /// Beyond every bound of a connected node.
 const LAST_BOUND: Duration = Duration::from_millis(1_500);
+/// Reads of the last pass that are under way.
+const AT_ONCE: usize = 16;
 const FLUSH: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
