@@ -9,16 +9,12 @@ use super::{
     RemoteError,
     breaker::{Breaker, Standing, Trouble},
     identity::{Server, question},
-    link::{CONNECT, Link, Wire},
+    link::{Link, Wire},
     pace::Pace,
+    way::{Line, Way, Whereabouts},
 };
 use crate::error::Error;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    RedisError, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
-};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use std::{future::Future, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -30,7 +26,7 @@ pub(super) struct Connections {
     small: Link,
     large: Link,
     /// The same server over RESP3, which pushes need.
-    pushing: Client,
+    pushing: Way,
     breaker: Breaker,
     pace: Pace,
     limit: Duration,
@@ -47,30 +43,19 @@ pub(super) enum Class {
 }
 
 impl Connections {
-    /// Prepares connections to `url`; connects at the first call. `limit` is the deadline of one call; `skip_slow`: whether
+    /// Prepares connections; connects at the first call. `limit` is the deadline of one call; `skip_slow`: whether
     /// reads leave it alone while it is slower than the store; `fenced`: whether each server is asked who it is.
     pub(super) fn new(
-        url: &str,
+        at: &Whereabouts,
         limit: Duration,
         skip_slow: bool,
         fenced: bool,
     ) -> Result<Self, Error> {
-        let refused =
-            |error: RedisError| Error::config(format!("the Redis URL is refused: {error}"));
-        let info = url
-            .into_connection_info()
-            .map_err(refused)?
-            .set_tcp_settings(tcp_settings());
-        let over_resp3 = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3);
-        let pushing = Client::open(info.clone().set_redis_settings(over_resp3)).map_err(refused)?;
-        let client = Client::open(info).map_err(refused)?;
+        let way = at.way()?;
         Ok(Self {
-            small: Link::new(client.clone(), fenced),
-            large: Link::new(client, fenced),
-            pushing,
+            pushing: way.pushing(),
+            small: Link::new(way.clone(), fenced),
+            large: Link::new(way, fenced),
             breaker: Breaker::new(),
             pace: Pace::new(limit, skip_slow),
             limit,
@@ -243,14 +228,9 @@ impl Connections {
     pub(super) async fn pushing(
         &self,
         sink: mpsc::UnboundedSender<redis::PushInfo>,
-    ) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_push_sender(sink)
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None);
-        self.pushing
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+    ) -> Result<Line, RedisError> {
+        let config = AsyncConnectionConfig::new().set_push_sender(sink);
+        self.pushing.connect(config).await
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -385,28 +365,18 @@ fn without_errors(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
     replies.into_iter().map(Value::extract_error).collect()
 }
 
-fn tcp_settings() -> TcpSettings {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(5))
-        .with_interval(Duration::from_secs(2));
-    let settings = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(Duration::from_secs(5));
-    settings
-}
-
 /// Whether a failure says that the server is away, rather than that it refused this one command.
 fn tells_of_the_server(error: &RemoteError) -> bool {
     match error {
         RemoteError::Timeout => true,
         RemoteError::Failed(error) => {
             let loading = ErrorKind::Server(ServerErrorKind::BusyLoading);
+            // Such as a certificate that has run out.
+            let lasting = ErrorKind::InvalidClientConfig;
             error.is_io_error()
                 || error.is_timeout()
                 || error.is_unrecoverable_error()
-                || error.kind() == loading
+                || [loading, lasting].contains(&error.kind())
         }
         RemoteError::Away | RemoteError::Doubted | RemoteError::Nonsense(_) => false,
     }

@@ -3,24 +3,24 @@
 //! redis-rs' own manager reconnects unasked, and the server behind the address may be another one then: a replica that was
 //! promoted, or one that came back with older data. So a new connection first asks who answers, and carries nothing before.
 
-use super::identity::{Identity, Server, question};
+use super::{
+    identity::{Identity, Server, question},
+    way::{CONNECT, Line, Way},
+};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, Value};
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 use tokio::time::timeout;
 
 /// The way to one server: at most one connection at a time, made at the first call.
 pub(super) struct Link {
-    client: Client,
+    way: Way,
     /// Whether servers are asked who they are.
     asks: bool,
     attempt: Mutex<Option<Attempt>>,
@@ -31,14 +31,14 @@ type Attempt = Shared<BoxFuture<'static, Result<Wire, RedisError>>>;
 /// One connection, and what it knows of its server.
 #[derive(Clone)]
 pub(super) struct Wire {
-    connection: MultiplexedConnection,
+    line: Line,
     server: Arc<Identity>,
 }
 
 impl Link {
-    pub(super) fn new(client: Client, asks: bool) -> Self {
+    pub(super) fn new(way: Way, asks: bool) -> Self {
         Self {
-            client,
+            way,
             asks,
             attempt: Mutex::new(None),
         }
@@ -91,7 +91,7 @@ impl Link {
         if let Some(attempt) = &*current {
             return attempt.clone();
         }
-        let attempt = connect(self.client.clone(), self.asks).boxed().shared();
+        let attempt = connect(self.way.clone(), self.asks).boxed().shared();
         tokio::spawn(attempt.clone());
         *current = Some(attempt.clone());
         attempt
@@ -122,7 +122,8 @@ impl Wire {
     /// Sends one command; an error of the server is an error.
     pub(super) async fn send(mut self, command: &Cmd) -> Result<Value, RedisError> {
         // It comes as a value.
-        self.connection
+        self.line
+            .connection
             .send_packed_command(command)
             .await?
             .extract_error()
@@ -135,7 +136,8 @@ impl Wire {
         skipped: usize,
         answers: usize,
     ) -> Result<Vec<Value>, RedisError> {
-        self.connection
+        self.line
+            .connection
             .send_packed_commands(pipeline, skipped, answers)
             .await
     }
@@ -157,21 +159,15 @@ fn is_made_of(made: &Result<Wire, RedisError>, wire: &Wire) -> bool {
         .is_ok_and(|made| Arc::ptr_eq(&made.server, &wire.server))
 }
 
-async fn connect(client: Client, asks: bool) -> Result<Wire, RedisError> {
-    // The response limit is the caller's: theirs does not cover the wait for a connection.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT))
-        .set_response_timeout(None);
-    let connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
+async fn connect(way: Way, asks: bool) -> Result<Wire, RedisError> {
+    let line = way.connect(AsyncConnectionConfig::new()).await?;
     let unknown = if asks {
         Server::Unknown
     } else {
         Server::Silent
     };
     let wire = Wire {
-        connection,
+        line,
         server: Arc::new(Identity::new(unknown)),
     };
     if asks {
@@ -191,6 +187,3 @@ async fn introduce(wire: &Wire) -> Result<(), RedisError> {
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }
 }
-
-/// How long a connection, and the first answer over it, may take.
-pub(super) const CONNECT: Duration = Duration::from_millis(300);

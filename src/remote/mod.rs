@@ -31,8 +31,13 @@ mod subscriber;
 mod tag_records;
 mod tags;
 mod timed;
+#[cfg(feature = "tls")]
+mod tls;
+mod way;
 mod wire;
 
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
 pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
@@ -44,6 +49,7 @@ pub(crate) use self::{
     memory::Attached,
     purges::TagNotes,
     store::{LARGE, RedisRemote},
+    way::Whereabouts,
 };
 
 use self::timed::timed;

@@ -32,8 +32,8 @@ async fn listen(
     sink: &mpsc::UnboundedSender<Push>,
 ) -> Result<(), redis::RedisError> {
     let (sender, mut pushes) = mpsc::unbounded_channel();
-    let mut connection = connections.pushing(sender).await?;
-    channels.subscribe(&mut connection).await?;
+    let mut line = connections.pushing(sender).await?;
+    channels.subscribe(&mut line.connection).await?;
     if sink.send(Push::Subscribed).is_err() {
         return Ok(());
     }
@@ -52,7 +52,7 @@ async fn listen(
                 None => return Ok(()),
             },
             // A half-open connection never breaks by itself: only an unanswered ping tells.
-            _ = ping.tick() => answers(&mut connection).await?,
+            _ = ping.tick() => answers(&mut line.connection).await?,
         }
     }
 }

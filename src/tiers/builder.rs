@@ -1,6 +1,8 @@
 //! The settings of a `Tiers`, and its start.
 
 use super::{Tiers, switch};
+#[cfg(feature = "tls")]
+use crate::remote::Tls;
 use crate::{
     engine::{Engine, Parts, Protections},
     error::Error,
@@ -8,7 +10,7 @@ use crate::{
     load::Limiter,
     model::{Clock, Recording, SystemClock, checked_name, millis},
     purge::Edge,
-    remote::{InProcess, Layout, RedisRemote, Remote},
+    remote::{InProcess, Layout, RedisRemote, Remote, Whereabouts},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -19,6 +21,7 @@ pub struct TiersBuilder {
     namespace: String,
     key_prefix: Option<String>,
     place: Place,
+    whereabouts: Whereabouts,
     enabled: bool,
     start_without_redis: bool,
     skip_slow_redis: bool,
@@ -34,7 +37,7 @@ pub struct TiersBuilder {
 }
 
 enum Place {
-    Redis(String),
+    Redis,
     Hub(InProcess),
 }
 
@@ -62,6 +65,7 @@ impl TiersBuilder {
             namespace: namespace.to_owned(),
             key_prefix: None,
             place: Place::Hub(InProcess::new()),
+            whereabouts: Whereabouts::default(),
             enabled: true,
             start_without_redis: false,
             skip_slow_redis: false,
@@ -83,9 +87,19 @@ impl TiersBuilder {
         }
     }
 
-    /// Uses this Redis, version 7 or newer. Default: none, a hub of its own in memory.
+    /// Uses this Redis, version 7 or newer: `redis://user:password@host:6379/0`, or `rediss://` for TLS, which needs the feature
+    /// `tls`. Default: none, a hub of its own in memory.
     pub fn redis(mut self, url: &str) -> Self {
-        self.place = Place::Redis(url.to_owned());
+        self.place = Place::Redis;
+        self.whereabouts.url = url.to_owned();
+        self
+    }
+
+    /// Says whom TLS connections to Redis trust, and who this process is. Default: the roots that the machine trusts, and no
+    /// certificate of its own.
+    #[cfg(feature = "tls")]
+    pub fn redis_tls(mut self, tls: Tls) -> Self {
+        self.whereabouts.tls = tls;
         self
     }
 
@@ -227,9 +241,9 @@ impl TiersBuilder {
                 self.remote_timeout,
                 self.protections.fence,
             )),
-            Place::Redis(url) => {
+            Place::Redis => {
                 let redis = RedisRemote::new(
-                    url,
+                    &self.whereabouts,
                     layout.clone(),
                     self.remote_timeout,
                     self.skip_slow_redis,

@@ -7,6 +7,7 @@
 //! | [`NginxServer`] | a private nginx with the test's configuration |
 //! | [`Proxy`] | a network in front of it that cuts, heals, delays, severs and refuses |
 //! | [`CountingStore`] | the slow source of truth: it counts its loads and can hold them |
+//! | [`free_port`] | a port for a server of the test's own |
 //! | [`eventually`] | awaiting a condition, with a limit and a label |
 //! | [`Seeds`] | randomness that can be repeated |
 //!
@@ -28,6 +29,7 @@ mod wire;
 pub use counting_store::CountingStore;
 pub use eventually::{LIMIT, eventually, eventually_within};
 pub use nginx_server::NginxServer;
+pub use port::free_port;
 pub use proxy::Proxy;
 pub use redis_server::RedisServer;
 pub use resp::Reply;

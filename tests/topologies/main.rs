@@ -1,0 +1,5 @@
+//! Where Redis is and how it is reached: over TLS, by a user whose rights change, and by sentinels.
+
+mod certificates;
+mod node;
+mod tls;
