@@ -11,6 +11,7 @@ use super::{
     identity::{Server, question},
     link::{Link, Wire},
     pace::Pace,
+    sentinel::Enough,
     way::{Line, Way, Whereabouts},
 };
 use crate::error::Error;
@@ -18,7 +19,7 @@ use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerE
 use std::{future::Future, time::Duration};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 /// The connections of one `Tiers` to its Redis.
@@ -231,6 +232,43 @@ impl Connections {
     ) -> Result<Line, RedisError> {
         let config = AsyncConnectionConfig::new().set_push_sender(sink);
         self.pushing.connect(config).await
+    }
+
+    /// Waits until the sentinels name another server than this connection leads to.
+    pub(super) async fn master_moved(&self, line: &Line) {
+        self.pushing.leads_elsewhere(line).await;
+    }
+
+    /// Asks the sentinels in these intervals, and leaves a server that they do not name any more; never ends.
+    ///
+    /// A master that is frozen or cut off tells nobody that it was replaced.
+    pub(super) async fn follow_master(&self, every: Duration) {
+        let Some(sentinels) = self.small.way().sentinels() else {
+            return std::future::pending().await;
+        };
+        let mut named = sentinels.named();
+        loop {
+            tokio::select! {
+                () = sleep(every) => {
+                    if let Err(error) = sentinels.look(Enough::All).await {
+                        tracing::debug!(%error, "the sentinels name nobody");
+                    }
+                }
+                _ = named.changed() => {
+                    self.small.follow();
+                    self.large.follow();
+                    // What the new one holds is looked at now, not in half a second.
+                    self.breaker.want_probe();
+                }
+            }
+        }
+    }
+
+    /// The server that the sentinels name.
+    pub(super) fn master(&self) -> Option<String> {
+        let named = self.small.way().sentinels()?.named();
+        let named = named.borrow();
+        named.as_ref().map(ToString::to_string)
     }
 
     pub(super) fn is_up(&self) -> bool {

@@ -49,12 +49,19 @@ impl Link {
     /// # Cancel safety
     /// An attempt goes on when nobody waits for it.
     pub(super) async fn wire(&self) -> Result<Wire, RedisError> {
-        let attempt = self.attempt();
-        let made = attempt.clone().await;
-        if made.is_err() {
-            self.forget(|current| current.ptr_eq(&attempt));
+        loop {
+            let attempt = self.attempt();
+            let made = attempt.clone().await;
+            match &made {
+                // Meanwhile another server is the master.
+                Ok(wire) if !self.way.leads_to(&wire.line) => self.leave(wire),
+                Ok(_) => return made,
+                Err(_) => {
+                    self.forget(|current| current.ptr_eq(&attempt));
+                    return made;
+                }
+            }
         }
-        made
     }
 
     /// Lets this connection go, if it is still the one in use: the next call makes another.
@@ -78,12 +85,29 @@ impl Link {
     pub(super) fn agree(&self, server: Server) {
         let known = self.server();
         if known.is_some_and(|known| known != server) {
-            // Answers that are under way are not believed either.
-            if let Some(Ok(wire)) = self.lock().as_ref().and_then(Shared::peek) {
-                wire.server.learn(Server::Unknown);
-            }
-            self.renew();
+            self.disown(|_| true);
         }
+    }
+
+    /// Lets the connection go if the way leads to another server now.
+    pub(super) fn follow(&self) {
+        self.disown(|wire| !self.way.leads_to(&wire.line));
+    }
+
+    fn disown(&self, which: impl FnOnce(&Wire) -> bool) {
+        self.forget(|current| match current.peek() {
+            Some(Ok(wire)) if which(wire) => {
+                // Answers that are under way are not believed either.
+                wire.server.learn(Server::Unknown);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Where its connections lead.
+    pub(super) fn way(&self) -> &Way {
+        &self.way
     }
 
     fn attempt(&self) -> Attempt {
@@ -161,6 +185,7 @@ fn is_made_of(made: &Result<Wire, RedisError>, wire: &Wire) -> bool {
 
 async fn connect(way: Way, asks: bool) -> Result<Wire, RedisError> {
     let line = way.connect(AsyncConnectionConfig::new()).await?;
+    let by_sentinels = way.sentinels().is_some();
     let unknown = if asks {
         Server::Unknown
     } else {
@@ -170,20 +195,24 @@ async fn connect(way: Way, asks: bool) -> Result<Wire, RedisError> {
         line,
         server: Arc::new(Identity::new(unknown)),
     };
-    if asks {
-        introduce(&wire).await?;
+    if asks || by_sentinels {
+        let server = introduced(&wire).await?;
+        if by_sentinels && server == Server::Unknown {
+            // It is not one yet, or not any more.
+            return Err(io::Error::other("whom the sentinels name is no master").into());
+        }
+        if asks {
+            wire.learn(server);
+        }
     }
     Ok(wire)
 }
 
 /// Asks a server that was just reached. One that is still loading is asked again by the next heartbeat.
-async fn introduce(wire: &Wire) -> Result<(), RedisError> {
+async fn introduced(wire: &Wire) -> Result<Server, RedisError> {
     match timeout(CONNECT, wire.clone().send(&question())).await {
         Ok(Err(error)) if error.is_unrecoverable_error() => Err(error),
-        Ok(answer) => {
-            wire.learn(Server::of_answer(&answer));
-            Ok(())
-        }
+        Ok(answer) => Ok(Server::of_answer(&answer)),
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }
 }

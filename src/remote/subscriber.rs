@@ -37,6 +37,7 @@ async fn listen(
     if sink.send(Push::Subscribed).is_err() {
         return Ok(());
     }
+    let moved = line.clone();
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -51,6 +52,7 @@ async fn listen(
                 }
                 None => return Ok(()),
             },
+            () = connections.master_moved(&moved) => return Ok(()),
             // A half-open connection never breaks by itself: only an unanswered ping tells.
             _ = ping.tick() => answers(&mut line.connection).await?,
         }

@@ -3,7 +3,7 @@
 //! redis-rs' own reads the machine's certificates again at each connection, inside the limit of connecting, and panics where the
 //! process has two providers of cryptography. So the stream is made here, and redis-rs gets it ready to use.
 
-use super::way::{Driver, Line, lasting};
+use super::way::{Driver, lasting};
 use crate::error::Error;
 use futures_util::{FutureExt, future::select_ok};
 use redis::{
@@ -111,7 +111,7 @@ impl Handshake {
         (host, port): (&str, u16),
         settings: &ConnectionInfo,
         config: AsyncConnectionConfig,
-    ) -> Result<Line, RedisError> {
+    ) -> Result<(MultiplexedConnection, Driver), RedisError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| lasting(format!("{host} is no name that a certificate can have")))?;
         let stream = dial(host, port, settings).await?;
@@ -123,7 +123,7 @@ impl Handshake {
         let made =
             MultiplexedConnection::new_with_config(settings.redis_settings(), stream, config);
         let (connection, driver) = made.await.map_err(behind)?;
-        Ok(Line::driven(connection, Driver::spawn(driver)))
+        Ok((connection, Driver::spawn(driver)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a connection begins: where it leads, what is said before the first command, and whether in the clear.
 
+use super::sentinel::{Enough, Sentinels};
 use crate::error::Error;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
@@ -16,15 +17,20 @@ use super::tls::{Handshake, Tls};
 /// Where Redis is, as the builder was told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Whereabouts {
+    /// Of the server, or of the master, and then its host is the master's name.
     pub(crate) url: String,
+    /// The URLs of those that know the master.
+    pub(crate) sentinels: Option<Vec<String>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Tls,
 }
 
-/// The way to one server.
+/// The way to one server, or to whoever is the master.
 #[derive(Clone)]
 pub(super) struct Way {
+    /// Their address does not count where there are sentinels.
     settings: ConnectionInfo,
+    sentinels: Option<Arc<Sentinels>>,
     #[cfg(feature = "tls")]
     tls: Option<Handshake>,
 }
@@ -33,6 +39,7 @@ pub(super) struct Way {
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) connection: MultiplexedConnection,
+    to: ConnectionAddr,
     _driver: Option<Arc<Driver>>,
 }
 
@@ -41,17 +48,49 @@ pub(super) struct Driver(AbortHandle);
 
 impl Whereabouts {
     /// # Errors
-    /// If the URL is none, or wants TLS of another kind than there is.
+    /// If a URL is none, or wants TLS of another kind than there is.
     pub(super) fn way(&self) -> Result<Way, Error> {
-        let (secure, url) = match self.url.split_once("://") {
+        let mut way = self.to(&self.url)?;
+        let Some(sentinels) = &self.sentinels else {
+            return Ok(way);
+        };
+        let ConnectionAddr::Tcp(master, _) = way.settings.addr() else {
+            return Err(Error::config("a master is named, not a file"));
+        };
+        let ways: Vec<_> = sentinels
+            .iter()
+            .map(|url| self.to_sentinel(url))
+            .collect::<Result<_, _>>()?;
+        if ways.is_empty() {
+            return Err(Error::config(
+                "no sentinels are given that could name the master",
+            ));
+        }
+        way.sentinels = Some(Arc::new(Sentinels::new(master, ways)));
+        Ok(way)
+    }
+
+    fn to_sentinel(&self, url: &str) -> Result<(String, Way), Error> {
+        let way = self.to(url)?;
+        if way.settings.redis_settings().db() != 0 {
+            return Err(Error::config(
+                "the URL of a sentinel names a database, and it has none",
+            ));
+        }
+        Ok((way.settings.addr().to_string(), way))
+    }
+
+    fn to(&self, url: &str) -> Result<Way, Error> {
+        let (secure, url) = match url.split_once("://") {
             Some(("rediss" | "valkeys", rest)) => (true, format!("redis://{rest}")),
-            _ => (false, self.url.clone()),
+            _ => (false, url.to_owned()),
         };
         if secure {
             check_secure(&url)?;
         }
         Ok(Way {
             settings: checked(&url)?.set_tcp_settings(tcp_settings()),
+            sentinels: None,
             #[cfg(feature = "tls")]
             tls: secure.then(|| Handshake::new(&self.tls)).transpose()?,
         })
@@ -68,13 +107,38 @@ impl Way {
         way
     }
 
-    /// Connects, within [`CONNECT`].
+    pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
+        self.sentinels.as_ref()
+    }
+
+    /// Whether a connection that was made leads where a new one would.
+    pub(super) fn leads_to(&self, line: &Line) -> bool {
+        let sentinels = self.sentinels.as_ref();
+        sentinels.is_none_or(|sentinels| sentinels.name(&line.to))
+    }
+
+    /// Waits until it does not.
+    pub(super) async fn leads_elsewhere(&self, line: &Line) {
+        if let Some(sentinels) = &self.sentinels {
+            let elsewhere = |named: &Option<ConnectionAddr>| named.as_ref() != Some(&line.to);
+            // It is sent by who is borrowed here.
+            let _ = sentinels.named().wait_for(elsewhere).await;
+        } else {
+            std::future::pending().await
+        }
+    }
+
+    /// Connects, within [`CONNECT`], after the sentinels have said where to.
     pub(super) async fn connect(&self, config: AsyncConnectionConfig) -> Result<Line, RedisError> {
         // The response limit is the caller's: theirs does not cover the wait for a connection.
         let config = config
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(None);
-        match timeout(CONNECT, self.connect_to(self.settings.addr(), config)).await {
+        let address = match &self.sentinels {
+            Some(sentinels) => sentinels.look(Enough::Most).await?,
+            None => self.settings.addr().clone(),
+        };
+        match timeout(CONNECT, self.connect_to(&address, config)).await {
             Ok(made) => made,
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }
@@ -87,7 +151,13 @@ impl Way {
     ) -> Result<Line, RedisError> {
         #[cfg(feature = "tls")]
         if let (Some(tls), ConnectionAddr::Tcp(host, port)) = (&self.tls, address) {
-            return tls.connect((host, *port), &self.settings, config).await;
+            let made = tls.connect((host, *port), &self.settings, config).await;
+            let (connection, driver) = made?;
+            return Ok(Line {
+                connection,
+                to: address.clone(),
+                _driver: Some(Arc::new(driver)),
+            });
         }
         let settings = self.settings.clone().set_addr(address.clone());
         let connection = Client::open(settings)?
@@ -95,18 +165,9 @@ impl Way {
             .await?;
         Ok(Line {
             connection,
+            to: address.clone(),
             _driver: None,
         })
-    }
-}
-
-#[cfg(feature = "tls")]
-impl Line {
-    pub(super) fn driven(connection: MultiplexedConnection, driver: Driver) -> Self {
-        Self {
-            connection,
-            _driver: Some(Arc::new(driver)),
-        }
     }
 }
 

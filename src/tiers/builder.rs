@@ -92,6 +92,31 @@ impl TiersBuilder {
     pub fn redis(mut self, url: &str) -> Self {
         self.place = Place::Redis;
         self.whereabouts.url = url.to_owned();
+        self.whereabouts.sentinels = None;
+        self
+    }
+
+    /// Uses the Redis that these sentinels name as the master, and follows them when they name another: `redis://host:26379`, each
+    /// with the credentials of the sentinel, if it wants any.
+    ///
+    /// `master` is its name, `"mymaster"`, or a URL whose host is that name, with the credentials and the database of the server:
+    /// `"rediss://user:password@mymaster/2"`. A port in it does not count.
+    ///
+    /// Every sentinel is asked once in a [`heartbeat`](Self::heartbeat), and before each connection. A master that hangs or was cut
+    /// off is left when they have elected another. Default: none.
+    pub fn redis_sentinel<S: AsRef<str>>(
+        mut self,
+        sentinels: impl IntoIterator<Item = S>,
+        master: &str,
+    ) -> Self {
+        let urls = sentinels.into_iter().map(|url| url.as_ref().to_owned());
+        self.place = Place::Redis;
+        self.whereabouts.sentinels = Some(urls.collect());
+        self.whereabouts.url = if master.contains("://") {
+            master.to_owned()
+        } else {
+            format!("redis://{master}")
+        };
         self
     }
 
