@@ -2,4 +2,6 @@
 
 mod certificates;
 mod node;
+mod revoked;
+mod sentinel;
 mod tls;

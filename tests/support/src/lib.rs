@@ -3,6 +3,7 @@
 //! | item | what it is for |
 //! |---|---|
 //! | [`RedisServer`] | a private Redis that can be killed, frozen and restarted empty |
+//! | [`SentinelGroup`] | a master, two replicas and three sentinels |
 //! | [`VarnishServer`] | a private Varnish with the test's configuration |
 //! | [`NginxServer`] | a private nginx with the test's configuration |
 //! | [`Proxy`] | a network in front of it that cuts, heals, delays, severs and refuses |
@@ -23,6 +24,8 @@ mod proxy;
 mod redis_server;
 mod resp;
 mod seeds;
+mod sentinel;
+mod sentinel_group;
 mod varnish_server;
 mod wire;
 
@@ -34,4 +37,6 @@ pub use proxy::Proxy;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use seeds::{Seeds, VARIABLE as SEED_VARIABLE};
+pub use sentinel::Sentinel;
+pub use sentinel_group::SentinelGroup;
 pub use varnish_server::VarnishServer;

@@ -1,0 +1,90 @@
+//! A master that is killed, frozen, cut off or relieved: the nodes follow the sentinels to the next one.
+
+use super::scene::{KEYS, Scene, following};
+use crate::node::{Node, builder, until};
+use tricache::RemoteState;
+
+#[tokio::test]
+async fn a_master_that_is_killed_is_followed_by_its_successor() {
+    let scene = Scene::start().await;
+    let old = scene.master();
+
+    old.kill();
+    scene.one.is_away().await;
+    let pending = scene.one.write(&scene.store, 1).await;
+    until("the sentinels name another", async || {
+        scene.group.has_replaced(old)
+    })
+    .await;
+
+    assert!(pending);
+    scene.works().await;
+    assert!(scene.one.counters().new_epochs > 0);
+}
+
+#[tokio::test]
+async fn nothing_invalidated_comes_back_with_the_successor_of_a_killed_master() {
+    let scene = Scene::start().await;
+    let old = scene.master();
+
+    old.kill();
+
+    scene.moved_from(old).await;
+    scene.works().await;
+}
+
+#[tokio::test]
+async fn a_master_that_hangs_is_left() {
+    let scene = Scene::start().await;
+    let old = scene.master();
+
+    old.freeze();
+
+    scene.moved_from(old).await;
+    scene.works().await;
+    old.thaw();
+    scene.works().await;
+}
+
+/// It answers whoever reaches it, and takes invalidations that nobody else hears of: only the sentinels tell.
+#[tokio::test]
+async fn a_master_that_is_cut_off_is_left_although_it_answers() {
+    let scene = Scene::start().await;
+    let old = scene.master();
+    // What becomes of a node that asks nobody.
+    let fixed = Node::start(builder().redis(&old.url())).await;
+    for key in KEYS {
+        assert_eq!(
+            *fixed.read(&scene.store, key).await,
+            scene.store.committed(&key)
+        );
+    }
+
+    scene.group.isolate(old);
+    scene.moved_from(old).await;
+    let late = Node::start(following(&scene.group.urls())).await;
+    assert!(!late.write(&scene.store, 2).await);
+    for node in [&scene.one, &scene.other] {
+        until("the node is told by the new master", async || {
+            *node.read(&scene.store, 2).await == 1
+        })
+        .await;
+    }
+
+    assert!(old.command(&["ROLE"]).starts_with("master"));
+    assert_eq!(fixed.remote(), RemoteState::Up);
+    assert_eq!(*fixed.read(&scene.store, 2).await, 0);
+    scene.group.rejoin(old);
+    scene.works().await;
+}
+
+#[tokio::test]
+async fn a_master_that_hands_over_is_left() {
+    let scene = Scene::start().await;
+    let old = scene.master();
+
+    scene.group.hand_over();
+
+    scene.moved_from(old).await;
+    scene.works().await;
+}
