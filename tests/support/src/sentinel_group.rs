@@ -8,7 +8,8 @@ use crate::sentinel::Sentinel;
 
 /// Three servers and three sentinels, in agreement when `start` returns.
 ///
-/// The sentinels and the replicas log in as users of their own, so that a master can be cut off from them and from nobody else.
+/// The sentinels, the replicas and the nodes of a test log in as users of their own, so that a master can be cut off from the first
+/// two and not from the third.
 ///
 /// The methods block for as long as they say; a start takes some seconds, because sentinels find each other by messages.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct SentinelGroup {
 impl SentinelGroup {
     /// The name of the master.
     pub const MASTER: &str = "shop-master";
+    /// As whom nodes log in.
+    pub const USER: &str = "nodes:secret";
 
     /// Starts all six and waits until they know each other.
     ///
@@ -107,7 +110,7 @@ impl SentinelGroup {
         others.collect()
     }
 
-    /// Cuts a server off from sentinels and replicas. Everybody else still reaches it, and it takes itself for what it was.
+    /// Cuts a server off from sentinels and replicas. Nodes still reach it, and it takes itself for what it was.
     ///
     /// # Panics
     /// If the server does not answer.
@@ -116,6 +119,7 @@ impl SentinelGroup {
             assert_eq!(server.command(&["ACL", "SETUSER", user, "off"]), "OK");
             server.command(&["CLIENT", "KILL", "USER", user]);
         }
+        Self::let_strangers(server, "-");
     }
 
     /// Ends that.
@@ -126,6 +130,7 @@ impl SentinelGroup {
         for user in USERS {
             assert_eq!(server.command(&["ACL", "SETUSER", user, "on"]), "OK");
         }
+        Self::let_strangers(server, "+");
     }
 
     /// Asks the sentinels to make another server the master, although this one is well.
@@ -137,6 +142,15 @@ impl SentinelGroup {
         wait("a handover begins", || {
             self.sentinels[0].command(&command) == "OK"
         });
+    }
+
+    /// What sentinels and replicas do, who are nobody in particular when their users are off.
+    fn let_strangers(server: &RedisServer, sign: &str) {
+        let commands = ["ping", "publish", "subscribe", "replconf", "psync", "sync"];
+        let rules = commands.map(|command| format!("{sign}{command}"));
+        let rules: Vec<_> = rules.iter().map(String::as_str).collect();
+        let command = [&["ACL", "SETUSER", "default"], &rules[..]].concat();
+        assert_eq!(server.command(&command), "OK");
     }
 
     fn named_by_most(&self) -> Option<&RedisServer> {
@@ -190,9 +204,16 @@ fn wait(label: &str, mut condition: impl FnMut() -> bool) {
 
 const USERS: [&str; 2] = ["sentinels", "replicas"];
 /// Of each server, since each may become the master.
-const SERVER: [&str; 22] = [
+const SERVER: [&str; 29] = [
     "--user",
     "sentinels",
+    "on",
+    ">secret",
+    "~*",
+    "&*",
+    "+@all",
+    "--user",
+    "nodes",
     "on",
     ">secret",
     "~*",

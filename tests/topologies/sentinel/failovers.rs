@@ -3,6 +3,7 @@
 use super::scene::{KEYS, Scene, following};
 use crate::node::{Node, builder, until};
 use tricache::RemoteState;
+use tricache_test_support::{RedisServer, SentinelGroup};
 
 #[tokio::test]
 async fn a_master_that_is_killed_is_followed_by_its_successor() {
@@ -52,7 +53,7 @@ async fn a_master_that_is_cut_off_is_left_although_it_answers() {
     let scene = Scene::start().await;
     let old = scene.master();
     // What becomes of a node that asks nobody.
-    let fixed = Node::start(builder().redis(&old.url())).await;
+    let fixed = Node::start(builder().redis(&as_node(old))).await;
     for key in KEYS {
         assert_eq!(
             *fixed.read(&scene.store, key).await,
@@ -87,4 +88,9 @@ async fn a_master_that_hands_over_is_left() {
 
     scene.moved_from(old).await;
     scene.works().await;
+}
+
+fn as_node(server: &RedisServer) -> String {
+    let user = SentinelGroup::USER;
+    format!("redis://{user}@127.0.0.1:{}", server.port())
 }

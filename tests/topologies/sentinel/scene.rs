@@ -91,8 +91,12 @@ impl Scene {
 pub(super) fn following(urls: &[String]) -> TiersBuilder {
     let quick = Duration::from_secs(1);
     builder()
-        .redis_sentinel(urls, SentinelGroup::MASTER)
+        .redis_sentinel(urls, &master_url())
         .remote_timeout(quick)
+}
+
+fn master_url() -> String {
+    format!("redis://{}@{}", SentinelGroup::USER, SentinelGroup::MASTER)
 }
 
 /// Beside the runtime, since it takes seconds.
