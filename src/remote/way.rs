@@ -226,3 +226,46 @@ fn tcp_settings() -> TcpSettings {
 
 /// How long a connection, and the first answer over it, may take.
 pub(super) const CONNECT: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn without_the_feature_nothing_is_sent_in_the_clear_instead() {
+        for url in ["rediss://127.0.0.1", "valkeys://127.0.0.1"] {
+            let error = at(url).way().map(|_| "a way").unwrap_err();
+
+            assert!(error.is_config() && error.to_string().contains("feature `tls`"));
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn each_url_says_for_itself_whether_it_is_in_the_clear() {
+        for (url, secure) in [("rediss://host", true), ("redis://host", false)] {
+            let way = at(url).way().unwrap();
+
+            assert_eq!(way.tls.is_some(), secure, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_masters_name_is_the_host_and_keeps_its_capitals() {
+        let mut whereabouts = at("redis://user:password@Shop_Master.1/2");
+        whereabouts.sentinels = Some(vec!["redis://sentinel:26379".to_owned()]);
+        let way = whereabouts.way().unwrap();
+
+        assert_eq!(way.settings.addr().to_string(), "Shop_Master.1:6379");
+        assert_eq!(way.settings.redis_settings().db(), 2);
+        assert!(way.sentinels().is_some());
+    }
+
+    fn at(url: &str) -> Whereabouts {
+        Whereabouts {
+            url: url.to_owned(),
+            ..Whereabouts::default()
+        }
+    }
+}

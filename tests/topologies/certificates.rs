@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
 };
-use tricache_test_support::{RedisServer, free_port};
+use tricache_test_support::{RedisServer, Sentinel, SentinelGroup, free_port};
 
 /// Whoever signs.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -76,8 +76,7 @@ impl SecureServer {
     /// With this certificate; `more`: further arguments.
     pub(crate) fn start(authority: &Authority, own: &Signed, more: &[&str]) -> Self {
         let port = free_port();
-        let [certificate, key] = own.store();
-        let roots = store("roots", &authority.pem());
+        let [certificate, key, roots] = files(authority, own);
         let arguments = [
             "--tls-port",
             &port.to_string(),
@@ -113,6 +112,29 @@ impl SecureServer {
         self.redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         self.redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     }
+}
+
+/// A sentinel that names this server, and speaks TLS itself; with its port.
+pub(crate) fn secure_sentinel(
+    authority: &Authority,
+    own: &Signed,
+    server: &SecureServer,
+) -> (Sentinel, u16) {
+    let (port, name) = (free_port(), SentinelGroup::MASTER);
+    let [certificate, key, roots] = files(authority, own);
+    let sentinel = Sentinel::start(&format!(
+        "tls-port {port}\ntls-replication yes\ntls-auth-clients no\n\
+         tls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {roots}\n\
+         sentinel monitor {name} 127.0.0.1 {} 1\n",
+        server.port
+    ));
+    (sentinel, port)
+}
+
+/// The paths of a certificate, its key, and the roots.
+fn files(authority: &Authority, own: &Signed) -> [String; 3] {
+    let [certificate, key] = own.store();
+    [certificate, key, store("roots", &authority.pem())]
 }
 
 /// A file below the folder that is made for tests.

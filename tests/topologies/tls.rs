@@ -1,9 +1,9 @@
 //! TLS: whoever is not who he should be is a clear error, at once, and a running node does without him.
 
-use crate::certificates::{Authority, SecureServer};
+use crate::certificates::{Authority, SecureServer, secure_sentinel};
 use crate::node::{Node, builder, does_without_redis, refusal, works};
 use tricache::{TiersBuilder, Tls};
-use tricache_test_support::{CountingStore, RedisServer};
+use tricache_test_support::{CountingStore, RedisServer, SentinelGroup};
 
 #[tokio::test]
 async fn values_and_invalidations_travel_over_tls() {
@@ -120,6 +120,27 @@ async fn a_certificate_that_turns_bad_costs_the_shared_tier_until_it_is_replaced
     server.change(&good);
 
     works([&one, &other], &store, 0..3).await;
+}
+
+#[tokio::test]
+async fn sentinels_and_the_master_that_they_name_are_reached_over_tls() {
+    let authority = Authority::new();
+    let own = authority.sign("127.0.0.1");
+    let server = SecureServer::start(&authority, &own, &[]);
+    let (sentinel, port) = secure_sentinel(&authority, &own, &server);
+    let sentinels = [format!("rediss://127.0.0.1:{port}")];
+    let master = format!("rediss://{}", SentinelGroup::MASTER);
+    let settings = || builder().redis_sentinel(&sentinels, &master);
+    let trusting = || settings().redis_tls(Tls::new().roots(authority.pem()));
+
+    let nodes = [Node::start(trusting()).await, Node::start(trusting()).await];
+    works([&nodes[0], &nodes[1]], &CountingStore::new(), 0..3).await;
+    let named = format!("127.0.0.1:{}", server.port);
+    assert_eq!(nodes[0].tiers.report().master(), Some(&*named));
+
+    let stranger = Tls::new().roots(Authority::new().pem());
+    is_refused(settings().redis_tls(stranger), "certificate").await;
+    drop(sentinel);
 }
 
 async fn is_refused(builder: TiersBuilder, named: &str) {

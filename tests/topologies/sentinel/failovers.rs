@@ -1,8 +1,8 @@
 //! A master that is killed, frozen, cut off or relieved: the nodes follow the sentinels to the next one.
 
-use super::scene::{KEYS, Scene, following};
+use super::scene::{KEYS, Scene, following, start_group};
 use crate::node::{Node, builder, until};
-use tricache::RemoteState;
+use tricache::{Outcome, Protection, RemoteState, TiersBuilder};
 use tricache_test_support::{RedisServer, SentinelGroup};
 
 #[tokio::test]
@@ -76,6 +76,73 @@ async fn a_master_that_is_cut_off_is_left_although_it_answers() {
     assert_eq!(fixed.remote(), RemoteState::Up);
     assert_eq!(*fixed.read(&scene.store, 2).await, 0);
     scene.group.rejoin(old);
+    scene.works().await;
+}
+
+/// The promoted replica has the old value, and the pointer that says it is current.
+#[tokio::test]
+async fn what_only_the_old_master_has_heard_of_stays_invalid() {
+    let scene = Scene::start().await;
+    let old = scene.master();
+
+    scene.group.isolate(old);
+    assert!(!scene.one.write(&scene.store, 3).await);
+    until("the other node was told", async || {
+        *scene.other.read(&scene.store, 3).await == 1
+    })
+    .await;
+
+    scene.moved_from(old).await;
+    let late = Node::start(following(&scene.group.urls())).await;
+    assert_eq!(*late.read(&scene.store, 3).await, 1);
+    scene.works().await;
+}
+
+#[tokio::test]
+async fn without_the_fence_it_comes_back() {
+    let off = |builder: TiersBuilder| builder.without(Protection::Fence);
+    let group = start_group().await;
+    let urls = group.urls();
+    let scene = Scene::with(group, &urls, off).await;
+    let old = scene.master();
+
+    scene.group.isolate(old);
+    assert!(!scene.one.write(&scene.store, 3).await);
+    until("the sentinels name another", async || {
+        scene.group.has_replaced(old)
+    })
+    .await;
+
+    let late = Node::start(off(following(&scene.group.urls()))).await;
+    let back = late.read(&scene.store, 3).await;
+    assert_eq!((*back, back.outcome()), (0, Outcome::RemoteHit));
+}
+
+/// Its word is of before the failover until the others have told it, and it is as good as any to a node that asks it alone.
+#[tokio::test]
+async fn a_sentinel_that_slept_through_a_failover_pulls_nobody_back() {
+    let scene = Scene::start().await;
+    let old = scene.master();
+    let sleeper = &scene.group.sentinels()[2];
+    sleeper.freeze();
+    scene.group.isolate(old);
+    scene.moved_from(old).await;
+    let new = scene.one.tiers.report().master().map(ToOwned::to_owned);
+    let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SentinelGroup::MASTER];
+
+    sleeper.thaw();
+    let mut asked = 0;
+    until("it was told, too", async || {
+        for node in [&scene.one, &scene.other] {
+            assert_eq!(node.tiers.report().master(), new.as_deref());
+            assert_eq!(node.remote(), RemoteState::Up);
+        }
+        asked += 1;
+        new.as_ref() == Some(&sleeper.command(&question).replace('\n', ":"))
+    })
+    .await;
+
+    assert!(asked > 0);
     scene.works().await;
 }
 

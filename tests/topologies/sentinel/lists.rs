@@ -1,16 +1,16 @@
 //! Sentinels that are away, hang, or know nothing: what a start says, and what a running node does.
 
 use super::scene::{Scene, address, following, start_group};
-use crate::node::{Node, builder, refusal, until, works};
+use crate::node::{Node, builder, does_without_redis, refusal, until, works};
 use tricache::{RemoteState, TiersBuilder};
-use tricache_test_support::{CountingStore, RedisServer, SentinelGroup, free_port};
+use tricache_test_support::{CountingStore, RedisServer, Sentinel, SentinelGroup, free_port};
 
 #[tokio::test]
 async fn a_dead_and_a_hanging_sentinel_keep_nobody_from_following() {
     let group = start_group().await;
     let mut urls = vec![nobody()];
     urls.extend(group.urls());
-    let scene = Scene::with(group, &urls).await;
+    let scene = Scene::with(group, &urls, |builder| builder).await;
     let old = scene.master();
 
     // Two are left to agree on another master; of the list that the nodes have, half is gone.
@@ -43,20 +43,29 @@ async fn sentinels_that_go_away_take_nothing_from_a_running_node() {
 
 #[tokio::test]
 async fn sentinels_that_are_away_at_the_start_are_an_error_or_waited_for() {
-    let redis = RedisServer::start();
     let urls = [nobody(), nobody()];
 
     let error = refusal(following(&urls)).await;
     assert!(error.is_unavailable(), "{error}");
     assert!(error.to_string().contains("no sentinel answers"), "{error}");
 
-    let node = Node::start(following(&urls).start_without_redis(true)).await;
+    let group = start_group().await;
+    let sentinels = group.sentinels();
+    sentinels.iter().for_each(Sentinel::freeze);
+    let by_choice = || following(&group.urls()).start_without_redis(true);
+    let nodes = [
+        Node::start(by_choice()).await,
+        Node::start(by_choice()).await,
+    ];
     let store = CountingStore::new();
-    assert_eq!(node.remote(), RemoteState::Away);
-    assert_eq!(*node.read(&store, 1).await, 0);
-    assert!(node.write(&store, 1).await);
-    assert_eq!(node.tiers.report().master(), None);
-    drop(redis);
+    for node in &nodes {
+        assert_eq!(node.remote(), RemoteState::Away);
+        assert_eq!(node.tiers.report().master(), None);
+    }
+    does_without_redis(&nodes[0], &store, 0..3).await;
+    sentinels.iter().for_each(Sentinel::thaw);
+
+    works([&nodes[0], &nodes[1]], &store, 0..3).await;
 }
 
 #[tokio::test]

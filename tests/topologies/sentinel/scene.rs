@@ -21,14 +21,18 @@ impl Scene {
     pub(super) async fn start() -> Self {
         let group = start_group().await;
         let urls = group.urls();
-        Self::with(group, &urls).await
+        Self::with(group, &urls, |builder| builder).await
     }
 
     /// With nodes that know these sentinels.
-    pub(super) async fn with(group: SentinelGroup, urls: &[String]) -> Self {
+    pub(super) async fn with(
+        group: SentinelGroup,
+        urls: &[String],
+        settings: impl Fn(TiersBuilder) -> TiersBuilder,
+    ) -> Self {
         let scene = Self {
-            one: Node::start(following(urls)).await,
-            other: Node::start(following(urls)).await,
+            one: Node::start(settings(following(urls))).await,
+            other: Node::start(settings(following(urls))).await,
             group,
             store: CountingStore::new(),
         };
