@@ -14,8 +14,8 @@ use tokio::{task::AbortHandle, time::timeout};
 #[cfg(feature = "tls")]
 use super::tls::{Handshake, Tls};
 
-/// Where Redis is, as the builder was told.
-#[derive(Clone, Debug, Default)]
+/// Where Redis is, as the builder was told. The URLs may hold passwords.
+#[derive(Clone, Default)]
 pub(crate) struct Whereabouts {
     /// Of the server, or of the master, and then its host is the master's name.
     pub(crate) url: String,
@@ -39,8 +39,13 @@ pub(super) struct Way {
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) connection: MultiplexedConnection,
+    // Shared, since each call clones it.
+    kept: Arc<Kept>,
+}
+
+struct Kept {
     to: ConnectionAddr,
-    _driver: Option<Arc<Driver>>,
+    _driver: Option<Driver>,
 }
 
 /// The task that drives a connection of ours; it ends with the last handle.
@@ -114,17 +119,17 @@ impl Way {
     /// Whether a connection that was made leads where a new one would.
     pub(super) fn leads_to(&self, line: &Line) -> bool {
         let sentinels = self.sentinels.as_ref();
-        sentinels.is_none_or(|sentinels| sentinels.name(&line.to))
+        sentinels.is_none_or(|sentinels| sentinels.name(&line.kept.to))
     }
 
     /// Waits until it does not.
     pub(super) async fn leads_elsewhere(&self, line: &Line) {
         if let Some(sentinels) = &self.sentinels {
-            let elsewhere = |named: &Option<ConnectionAddr>| named.as_ref() != Some(&line.to);
+            let elsewhere = |named: &Option<ConnectionAddr>| named.as_ref() != Some(&line.kept.to);
             // It is sent by who is borrowed here.
             let _ = sentinels.named().wait_for(elsewhere).await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -153,21 +158,26 @@ impl Way {
         if let (Some(tls), ConnectionAddr::Tcp(host, port)) = (&self.tls, address) {
             let made = tls.connect((host, *port), &self.settings, config).await;
             let (connection, driver) = made?;
-            return Ok(Line {
-                connection,
-                to: address.clone(),
-                _driver: Some(Arc::new(driver)),
-            });
+            return Ok(Line::new(connection, address, Some(driver)));
         }
         let settings = self.settings.clone().set_addr(address.clone());
         let connection = Client::open(settings)?
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        Ok(Line {
+        Ok(Line::new(connection, address, None))
+    }
+}
+
+impl Line {
+    fn new(connection: MultiplexedConnection, to: &ConnectionAddr, driver: Option<Driver>) -> Self {
+        let kept = Kept {
+            to: to.clone(),
+            _driver: driver,
+        };
+        Self {
             connection,
-            to: address.clone(),
-            _driver: None,
-        })
+            kept: Arc::new(kept),
+        }
     }
 }
 

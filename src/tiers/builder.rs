@@ -249,7 +249,8 @@ impl TiersBuilder {
     ///
     /// # Errors
     /// If a setting is refused, or the environment variable `TRICACHE` is neither `on` nor `off`; if Redis does not
-    /// answer within five seconds; if it is one that the protocol cannot run on: older than version 7, a replica, a
+    /// answer within five seconds, or no sentinel does; if the server or a sentinel refuses the user or the certificate, or is refused
+    /// for its own; if no sentinel knows the master's name; if it is one that the protocol cannot run on: older than version 7, a replica, a
     /// cluster, or one that forbids a command that is needed; and if nodes of another release or setting use the same
     /// namespace. What is only unwise is told by [`Report::advice`](super::Report::advice).
     ///

@@ -1,6 +1,7 @@
 //! A private sentinel: own port, own directory, gone with its test.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Instant;
@@ -17,7 +18,8 @@ pub struct Sentinel {
     port: u16,
     // Fields are dropped in this order: the process ends before its directory goes.
     process: Mutex<Process>,
-    _directory: Directory,
+    directory: Directory,
+    frozen: AtomicBool,
 }
 
 impl Sentinel {
@@ -37,7 +39,8 @@ impl Sentinel {
                 return Self {
                     port,
                     process: Mutex::new(process),
-                    _directory: directory,
+                    directory,
+                    frozen: AtomicBool::new(false),
                 };
             }
         }
@@ -63,12 +66,14 @@ impl Sentinel {
 
     /// Stops the process where it stands (SIGSTOP).
     pub fn freeze(&self) {
+        self.frozen.store(true, Ordering::Relaxed);
         self.process().signal("STOP");
     }
 
     /// Lets a frozen process go on (SIGCONT).
     pub fn thaw(&self) {
         self.process().signal("CONT");
+        self.frozen.store(false, Ordering::Relaxed);
     }
 
     /// Sends a command on a connection of its own and returns the reply with its type.
@@ -88,13 +93,26 @@ impl Sentinel {
         reply.expect("an answer of the sentinel").to_string()
     }
 
-    /// `None` if it does not answer soon, as one that hangs.
-    pub(crate) fn quick_reply(&self, arguments: &[&str]) -> Option<Reply> {
-        ask(self.port, arguments, POLL * 20).ok()
+    /// `None` if it is frozen or dead.
+    pub(crate) fn reply_if_it_runs(&self, arguments: &[&str]) -> Option<Reply> {
+        if self.frozen.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.reply(arguments).ok()
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        // Why there was no failover nobody else knows.
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.directory.join("redis.log"));
+            eprintln!("sentinel {}:\n{}", self.port, log.unwrap_or_default());
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl SentinelGroup {
                 info.contains("master_link_status:up")
             });
         }
-        let configuration = configuration(&port);
+        let configuration = configuration(&port, USERS[0]);
         let sentinels = (0..3).map(|_| Sentinel::start(&configuration));
         let group = Self {
             sentinels: sentinels.collect(),
@@ -122,6 +122,16 @@ impl SentinelGroup {
         Self::let_strangers(server, "-");
     }
 
+    /// A sentinel that watches this server, which was [cut off](Self::isolate): it finds no other sentinel there, and no replica, and
+    /// takes it for the master.
+    ///
+    /// # Panics
+    /// If `redis-server` is not installed, or does not answer in time.
+    #[must_use]
+    pub fn lonely_sentinel(server: &RedisServer) -> Sentinel {
+        Sentinel::start(&configuration(&server.port().to_string(), "nodes"))
+    }
+
     /// Ends that.
     ///
     /// # Panics
@@ -146,13 +156,25 @@ impl SentinelGroup {
 
     /// What sentinels and replicas do, who are nobody in particular when their users are off.
     fn let_strangers(server: &RedisServer, sign: &str) {
-        let commands = ["ping", "publish", "subscribe", "replconf", "psync", "sync"];
+        let commands = [
+            "ping",
+            "info",
+            "publish",
+            "subscribe",
+            "exec",
+            "replicaof",
+            "slaveof",
+            "replconf",
+            "psync",
+            "sync",
+        ];
         let rules = commands.map(|command| format!("{sign}{command}"));
         let rules: Vec<_> = rules.iter().map(String::as_str).collect();
         let command = [&["ACL", "SETUSER", "default"], &rules[..]].concat();
         assert_eq!(server.command(&command), "OK");
     }
 
+    /// What most of those that run say.
     fn named_by_most(&self) -> Option<&RedisServer> {
         let named: Vec<_> = self.sentinels.iter().filter_map(named).collect();
         self.servers.iter().find(|server| {
@@ -177,20 +199,19 @@ impl SentinelGroup {
 /// The port that this sentinel tells clients; `None` while it does not answer.
 fn named(sentinel: &Sentinel) -> Option<u16> {
     let command = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SentinelGroup::MASTER];
-    let address = sentinel.quick_reply(&command)?;
+    let address = sentinel.reply_if_it_runs(&command)?;
     address.to_string().lines().nth(1)?.parse().ok()
 }
 
-fn configuration(port: &str) -> String {
+fn configuration(port: &str, user: &str) -> String {
     let name = SentinelGroup::MASTER;
     format!(
         "sentinel monitor {name} 127.0.0.1 {port} 2\n\
          sentinel down-after-milliseconds {name} 1000\n\
          sentinel failover-timeout {name} 2000\n\
          sentinel parallel-syncs {name} 2\n\
-         sentinel auth-user {name} {}\n\
-         sentinel auth-pass {name} secret\n",
-        USERS[0]
+         sentinel auth-user {name} {user}\n\
+         sentinel auth-pass {name} secret\n"
     )
 }
 

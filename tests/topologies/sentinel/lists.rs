@@ -135,7 +135,10 @@ async fn credentials_and_a_database_stand_beside_the_name() {
     let rules = ["ACL", "SETUSER", "app", "on", ">right", "~*", "&*", "+@all"];
     assert_eq!(master.command(&rules), "OK");
     for sentinel in group.sentinels() {
-        let rules = ["ACL", "SETUSER", "asks", "on", ">why", "+@all", "&*"];
+        let user = ["ACL", "SETUSER", "asks", "on", ">why", "-@all"];
+        // As in `docs/topologies.md`.
+        let rights = ["+sentinel|master", "+sentinel|get-master-addr-by-name"];
+        let rules = [&user[..], &rights].concat();
         assert_eq!(sentinel.command(&rules), "OK");
     }
     let urls = |user: &str| -> Vec<_> {
