@@ -124,6 +124,11 @@ impl Breaker {
         was_away
     }
 
+    /// Whatever was known may be over.
+    pub(super) fn want_probe(&self) {
+        self.wanted.notify_one();
+    }
+
     /// Waits until a probe is wanted at once.
     pub(super) async fn wanted(&self) {
         self.wanted.notified().await;

@@ -9,20 +9,17 @@ use super::{
     RemoteError,
     breaker::{Breaker, Standing, Trouble},
     identity::{Server, question},
-    link::{CONNECT, Link, Wire},
+    link::{Link, Wire},
     pace::Pace,
+    sentinel::Enough,
+    way::{Line, Way, Whereabouts},
 };
 use crate::error::Error;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    RedisError, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
-};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use std::{future::Future, time::Duration};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 /// The connections of one `Tiers` to its Redis.
@@ -32,7 +29,7 @@ pub(super) struct Connections {
     /// For beats: `WAIT` holds up whatever comes behind it.
     beating: Link,
     /// The same server over RESP3, which pushes need.
-    pushing: Client,
+    pushing: Way,
     breaker: Breaker,
     pace: Pace,
     limit: Duration,
@@ -49,31 +46,20 @@ pub(super) enum Class {
 }
 
 impl Connections {
-    /// Prepares connections to `url`; connects at the first call. `limit` is the deadline of one call; `skip_slow`: whether
+    /// Prepares connections; connects at the first call. `limit` is the deadline of one call; `skip_slow`: whether
     /// reads leave it alone while it is slower than the store; `fenced`: whether each server is asked who it is.
     pub(super) fn new(
-        url: &str,
+        at: &Whereabouts,
         limit: Duration,
         skip_slow: bool,
         fenced: bool,
     ) -> Result<Self, Error> {
-        let refused =
-            |error: RedisError| Error::config(format!("the Redis URL is refused: {error}"));
-        let info = url
-            .into_connection_info()
-            .map_err(refused)?
-            .set_tcp_settings(tcp_settings());
-        let over_resp3 = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3);
-        let pushing = Client::open(info.clone().set_redis_settings(over_resp3)).map_err(refused)?;
-        let client = Client::open(info).map_err(refused)?;
+        let way = at.way()?;
         Ok(Self {
-            small: Link::new(client.clone(), fenced),
-            large: Link::new(client.clone(), fenced),
-            beating: Link::new(client, fenced),
-            pushing,
+            pushing: way.pushing(),
+            small: Link::new(way.clone(), fenced),
+            large: Link::new(way.clone(), fenced),
+            beating: Link::new(way, fenced),
             breaker: Breaker::new(),
             pace: Pace::new(limit, skip_slow),
             limit,
@@ -252,14 +238,46 @@ impl Connections {
     pub(super) async fn pushing(
         &self,
         sink: mpsc::UnboundedSender<redis::PushInfo>,
-    ) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_push_sender(sink)
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None);
-        self.pushing
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+    ) -> Result<Line, RedisError> {
+        let config = AsyncConnectionConfig::new().set_push_sender(sink);
+        self.pushing.connect(config).await
+    }
+
+    /// Waits until the sentinels name another server than this connection leads to.
+    pub(super) async fn master_moved(&self, line: &Line) {
+        self.pushing.leads_elsewhere(line).await;
+    }
+
+    /// Asks the sentinels in these intervals, and leaves a server that they do not name any more; never ends.
+    ///
+    /// A master that is frozen or cut off tells nobody that it was replaced.
+    pub(super) async fn follow_master(&self, every: Duration) {
+        let Some(sentinels) = self.small.way().sentinels() else {
+            return std::future::pending().await;
+        };
+        let mut named = sentinels.named();
+        loop {
+            tokio::select! {
+                () = sleep(every) => {
+                    if let Err(error) = sentinels.look(Enough::All).await {
+                        tracing::debug!(%error, "the sentinels name nobody");
+                    }
+                }
+                _ = named.changed() => {
+                    self.small.follow();
+                    self.large.follow();
+                    // What the new one holds is looked at now, not in half a second.
+                    self.breaker.want_probe();
+                }
+            }
+        }
+    }
+
+    /// The server that the sentinels name.
+    pub(super) fn master(&self) -> Option<String> {
+        let named = self.small.way().sentinels()?.named();
+        let named = named.borrow();
+        named.as_ref().map(ToString::to_string)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -418,28 +436,18 @@ fn without_errors(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
     replies.into_iter().map(Value::extract_error).collect()
 }
 
-fn tcp_settings() -> TcpSettings {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(5))
-        .with_interval(Duration::from_secs(2));
-    let settings = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(Duration::from_secs(5));
-    settings
-}
-
 /// Whether a failure says that the server is away, rather than that it refused this one command.
 fn tells_of_the_server(error: &RemoteError) -> bool {
     match error {
         RemoteError::Timeout => true,
         RemoteError::Failed(error) => {
             let loading = ErrorKind::Server(ServerErrorKind::BusyLoading);
+            // Such as a certificate that has run out.
+            let lasting = ErrorKind::InvalidClientConfig;
             error.is_io_error()
                 || error.is_timeout()
                 || error.is_unrecoverable_error()
-                || error.kind() == loading
+                || [loading, lasting].contains(&error.kind())
         }
         RemoteError::Away
         | RemoteError::Doubted

@@ -27,13 +27,19 @@ mod purges;
 mod reader;
 mod records;
 mod scripts;
+mod sentinel;
 mod store;
 mod subscriber;
 mod tag_records;
 mod tags;
 mod timed;
+#[cfg(feature = "tls")]
+mod tls;
+mod way;
 mod wire;
 
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
 pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
@@ -47,6 +53,7 @@ pub(crate) use self::{
     memory::Attached,
     purges::TagNotes,
     store::{LARGE, RedisRemote},
+    way::Whereabouts,
 };
 
 use self::timed::timed;
@@ -432,10 +439,13 @@ impl Remote {
         }
     }
 
-    /// Looks at the server again whenever it is back from an outage; never ends.
-    pub(crate) async fn watch(&self) {
+    /// Looks at the server again whenever it is back from an outage, and asks the sentinels in these intervals; never ends.
+    pub(crate) async fn watch(&self, every: Duration) {
         match self {
-            Self::Redis(redis) => redis.inspector().watch().await,
+            Self::Redis(redis) => {
+                let follow = redis.connections().follow_master(every);
+                futures_util::future::join(redis.inspector().watch(), follow).await;
+            }
             Self::Memory(_) => std::future::pending().await,
         }
     }
@@ -445,6 +455,14 @@ impl Remote {
         match self {
             Self::Redis(redis) => redis.inspector().advice(),
             Self::Memory(_) => Vec::new(),
+        }
+    }
+
+    /// The server that the sentinels name, if there are any and they did.
+    pub(crate) fn master(&self) -> Option<String> {
+        match self {
+            Self::Redis(redis) => redis.connections().master(),
+            Self::Memory(_) => None,
         }
     }
 

@@ -12,7 +12,9 @@ use super::{
     layout::Name,
     reader::{self, Reader},
     scripts::Scripts,
-    subscriber, wire,
+    subscriber,
+    way::Whereabouts,
+    wire,
 };
 use crate::{
     error::Error,
@@ -40,14 +42,14 @@ pub(crate) struct RedisRemote {
 
 impl RedisRemote {
     pub(crate) fn new(
-        url: &str,
+        at: &Whereabouts,
         layout: Layout,
         limit: Duration,
         skip_slow: bool,
         fenced: bool,
         quorum: Quorum,
     ) -> Result<Self, Error> {
-        let connections = Arc::new(Connections::new(url, limit, skip_slow, fenced)?);
+        let connections = Arc::new(Connections::new(at, limit, skip_slow, fenced)?);
         let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
             inspector: Inspector::new(Arc::clone(&connections), layout.clone(), quorum.replicas),

@@ -32,11 +32,12 @@ async fn listen(
     sink: &mpsc::UnboundedSender<Push>,
 ) -> Result<(), redis::RedisError> {
     let (sender, mut pushes) = mpsc::unbounded_channel();
-    let mut connection = connections.pushing(sender).await?;
-    channels.subscribe(&mut connection).await?;
+    let mut line = connections.pushing(sender).await?;
+    channels.subscribe(&mut line.connection).await?;
     if sink.send(Push::Subscribed).is_err() {
         return Ok(());
     }
+    let moved = line.clone();
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -51,8 +52,9 @@ async fn listen(
                 }
                 None => return Ok(()),
             },
+            () = connections.master_moved(&moved) => return Ok(()),
             // A half-open connection never breaks by itself: only an unanswered ping tells.
-            _ = ping.tick() => answers(&mut connection).await?,
+            _ = ping.tick() => answers(&mut line.connection).await?,
         }
     }
 }

@@ -18,6 +18,7 @@ pub struct Report {
     level: Level,
     remote: RemoteState,
     outage: Option<Outage>,
+    master: Option<String>,
     agrees: bool,
     fencing: Fencing,
     advice: Vec<Advice>,
@@ -38,6 +39,7 @@ impl Report {
             level: Level::Eventual,
             remote: RemoteState::of(engine.remote.standing()),
             outage: engine.remote.trouble().map(Outage::of),
+            master: engine.remote.master(),
             agrees: engine.proofs.agree(),
             fencing: engine.remote.fencing(),
             advice: engine.remote.advice(),
@@ -79,6 +81,13 @@ impl Report {
     #[must_use]
     pub fn outage(&self) -> Option<Outage> {
         self.outage
+    }
+
+    /// The server that the sentinels name, as `host:port`; `None` before they did, and without
+    /// [sentinels](crate::TiersBuilder::redis_sentinel).
+    #[must_use]
+    pub fn master(&self) -> Option<&str> {
+        self.master.as_deref()
     }
 
     /// Whether all nodes of the namespace have the same format, buckets and feed, as far as known.
