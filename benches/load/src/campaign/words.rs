@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(crate) enum LevelName {
     /// At most two heartbeats behind, or labelled unproven.
     Eventual,
-    /// At most [`BOUND`](super::BOUND) behind.
+    /// At most 500 ms behind.
     Bounded,
     /// Never behind.
     Strict,
