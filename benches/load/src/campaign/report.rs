@@ -10,7 +10,7 @@ use super::{
     history::History,
     nemesis::Kind,
     plan::Plan,
-    unavailable::unavailable,
+    unavailable::{slowest, unavailable},
     words::LevelName,
 };
 
@@ -46,6 +46,7 @@ struct LevelReport {
     worst_staleness_ms: f64,
     worst_unproven_ms: f64,
     unavailable_ms: f64,
+    slowest_ms: f64,
 }
 
 impl CampaignReport {
@@ -57,7 +58,8 @@ impl CampaignReport {
         let levels = plan.levels.iter().map(|name| {
             let level = verdict.levels.get(name).copied().unwrap_or_default();
             let waiting = unavailable(history, Some(*name));
-            (*name, LevelReport::new(level, waiting))
+            let slowest = slowest(history, *name);
+            (*name, LevelReport::new(level, waiting, slowest))
         });
         Self {
             reads: history.reads() as u64,
@@ -111,8 +113,8 @@ impl CampaignReport {
 }
 
 impl LevelReport {
-    /// `waiting`: for how long it was unavailable, in nanoseconds.
-    fn new(level: LevelVerdict, waiting: u64) -> Self {
+    /// `waiting`: for how long it was unavailable; `slowest`: its longest read if one took long. Both in nanoseconds.
+    fn new(level: LevelVerdict, waiting: u64, slowest: u64) -> Self {
         Self {
             reads: level.reads,
             local_hits: level.local_reads,
@@ -126,6 +128,7 @@ impl LevelReport {
             worst_staleness_ms: millis(level.worst),
             worst_unproven_ms: millis(level.worst_unproven),
             unavailable_ms: millis(waiting),
+            slowest_ms: millis(slowest),
         }
     }
 }
@@ -220,7 +223,7 @@ mod tests {
             acknowledged: 100,
             ..LevelVerdict::default()
         };
-        let level = LevelReport::new(verdict, 0);
+        let level = LevelReport::new(verdict, 0, 0);
         CampaignReport {
             reads: 10_000,
             writes: 100,

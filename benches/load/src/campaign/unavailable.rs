@@ -25,6 +25,17 @@ pub(super) fn unavailable(history: &History, level: Option<LevelName>) -> u64 {
     waits.into_values().map(covered).sum()
 }
 
+/// The longest read of the level during which its node was not stopped, in nanoseconds.
+pub(super) fn slowest(history: &History, level: LevelName) -> u64 {
+    let tracks = history.entities.iter();
+    let tracks = tracks.filter(|(entity, _)| entity.level == level);
+    let reads = tracks.flat_map(|(_, track)| &track.reads);
+    let long = reads.filter(|read| wait(read).is_some() && !was_stopped(history, read));
+    let lengths = long.map(|read| read.end - read.begin);
+    // Where none is long, how long they were does not matter.
+    lengths.max().unwrap_or(0)
+}
+
 fn wait(read: &Read) -> Option<(u64, u64)> {
     let begin = match read.label {
         Label::Failed => read.begin,
