@@ -31,12 +31,15 @@ pub(crate) enum Note {
         heads: Vec<Option<Head>>,
         agreement: Agreement,
     },
-    /// The same, and what is ahead is fetched at once.
+    /// The server of the heartbeat that was sent at `sent` was confirmed after it.
+    Confirmed { sent: u64 },
+    /// A heartbeat of which what is ahead is fetched at once.
     #[cfg(feature = "test-util")]
     CatchUp {
         sent: u64,
         heads: Vec<Option<Head>>,
         agreement: Agreement,
+        confirmed: bool,
         done: tokio::sync::oneshot::Sender<()>,
     },
     /// A read saw a head that was not applied yet.
@@ -177,16 +180,21 @@ impl Following {
                 self.beaten(sent, &heads, &agreement, pushes).await;
                 self.parts.ready.send_modify(|ready| ready.beaten = true);
             }
+            Note::Confirmed { sent } => self.confirmed(sent),
             #[cfg(feature = "test-util")]
             Note::CatchUp {
                 sent,
                 heads,
                 agreement,
+                confirmed,
                 done,
             } => {
                 self.beaten(sent, &heads, &agreement, pushes).await;
                 while !self.rechecks.is_empty() {
                     self.recheck().await;
+                }
+                if confirmed {
+                    self.confirmed(sent);
                 }
                 // Whoever asked may have gone.
                 let _ = done.send(());
@@ -215,6 +223,12 @@ impl Following {
                 }
                 None => self.missing(bucket).await,
             }
+        }
+    }
+
+    fn confirmed(&self, sent: u64) {
+        for bucket in 0..self.parts.proofs.feeds() {
+            self.parts.proofs.confirm(bucket, sent);
         }
     }
 

@@ -6,9 +6,15 @@ use super::{Note, Proofs};
 use crate::{
     model::{Clock, ServerTime, millis},
     observe::{Decision, Observer},
-    remote::{Remote, Standing},
+    remote::{Remote, Server, Standing},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::sleep};
 
 /// The task's parts.
@@ -19,7 +25,8 @@ pub(crate) struct Heartbeat {
     pub(crate) server_time: Arc<ServerTime>,
     pub(crate) observer: Arc<Observer>,
     pub(crate) notes: mpsc::UnboundedSender<Note>,
-    pub(crate) every: Duration,
+    /// In ms; caches with a bound make it shorter.
+    pub(crate) every: Arc<AtomicU64>,
     /// Beats at once when it is told to: after a subscription, whose start must be compared with the heads.
     pub(crate) now: Arc<tokio::sync::Notify>,
 }
@@ -28,10 +35,12 @@ impl Heartbeat {
     /// Beats until nobody listens.
     pub(crate) async fn run(self) {
         while !self.notes.is_closed() {
-            let pause = if self.beat().await && self.remote.standing() == Standing::Up {
-                self.every
+            let answered = self.beat().await;
+            let every = Duration::from_millis(self.every.load(Ordering::Relaxed));
+            let pause = if answered && self.remote.standing() == Standing::Up {
+                every
             } else {
-                self.every.min(PROBE)
+                every.min(PROBE)
             };
             tokio::select! {
                 () = sleep(pause) => {}
@@ -52,12 +61,29 @@ impl Heartbeat {
                     heads: beat.heads,
                     agreement: beat.agreement,
                 });
+                self.confirm(sent, beat.by).await;
                 true
             }
             Err(error) => {
                 self.observer.note(Decision::RemoteError);
                 tracing::debug!(%error, "a heartbeat failed");
                 false
+            }
+        }
+    }
+
+    /// Whether its replicas still follow the server that has answered; after the answer, which need not wait for them.
+    async fn confirm(&self, sent: u64, by: Server) {
+        if !self.remote.wants_replicas() {
+            return;
+        }
+        match self.remote.confirm(0, by).await {
+            Ok(()) => {
+                let _ = self.notes.send(Note::Confirmed { sent });
+            }
+            Err(error) => {
+                self.observer.note(Decision::Unconfirmed);
+                tracing::debug!(%error, "a heartbeat was not confirmed");
             }
         }
     }

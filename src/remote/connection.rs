@@ -29,6 +29,8 @@ use tokio::{
 pub(super) struct Connections {
     small: Link,
     large: Link,
+    /// For beats: `WAIT` holds up whatever comes behind it.
+    beating: Link,
     /// The same server over RESP3, which pushes need.
     pushing: Client,
     breaker: Breaker,
@@ -69,7 +71,8 @@ impl Connections {
         let client = Client::open(info).map_err(refused)?;
         Ok(Self {
             small: Link::new(client.clone(), fenced),
-            large: Link::new(client, fenced),
+            large: Link::new(client.clone(), fenced),
+            beating: Link::new(client, fenced),
             pushing,
             breaker: Breaker::new(),
             pace: Pace::new(limit, skip_slow),
@@ -172,6 +175,7 @@ impl Connections {
         match &answer {
             Ok((_, server)) => {
                 self.large.agree(*server);
+                self.beating.agree(*server);
                 self.answered(sent);
             }
             Err(error) => {
@@ -179,9 +183,30 @@ impl Connections {
                     tracing::warn!(%error, "redis is away: reads go to the store");
                 }
                 self.leave(error, &[Class::Small, Class::Large]);
+                self.beating.renew();
             }
         }
         answer
+    }
+
+    /// Sends a pipeline on the connection of its own and asks the server who it is, unless Redis is away. It may take
+    /// [`patience`](Self::patience) longer than a call.
+    ///
+    /// What fails here tells nothing of the server: replicas may be late.
+    pub(super) async fn witness(&self, pipeline: &Pipeline) -> Answered<Vec<Value>> {
+        self.check_up()?;
+        let until = Instant::now() + self.limit + self.patience();
+        let ask = |wire: Wire| probed(wire, pipeline);
+        let answer = over(&self.beating, until, ask).await;
+        if matches!(answer, Err(RemoteError::Timeout)) {
+            self.beating.renew();
+        }
+        answer
+    }
+
+    /// How long replicas are waited for.
+    pub(super) fn patience(&self) -> Duration {
+        self.limit
     }
 
     /// A probe that was sent at `sent` was answered.
@@ -220,23 +245,7 @@ impl Connections {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let link = self.link(class);
-        let call = async {
-            let wire = link.wire().await?;
-            let answer = ask(wire.clone()).await;
-            if answer
-                .as_ref()
-                .is_err_and(RedisError::is_unrecoverable_error)
-            {
-                link.leave(&wire);
-            }
-            // After the answer: whoever was asked meanwhile has told of a later moment.
-            Ok((answer?, wire.server()))
-        };
-        match timeout_at(until, call).await {
-            Ok(answer) => answer.map_err(RemoteError::Failed),
-            Err(_) => Err(RemoteError::Timeout),
-        }
+        over(self.link(class), until, ask).await
     }
 
     /// A connection that pushes to `sink`, for the subscriber.
@@ -335,6 +344,7 @@ impl Connections {
     /// Lets go of the connections: those in their place would connect at the next call.
     pub(super) fn close(&self) {
         self.renew(&[Class::Small, Class::Large]);
+        self.beating.renew();
     }
 
     /// Throws connections away: one that is frozen or half open would never be left otherwise, and one that was
@@ -363,6 +373,29 @@ impl Connections {
             Class::Small => &self.small,
             Class::Large => &self.large,
         }
+    }
+}
+
+/// Makes a call on this connection until `until`; answers what the connection knows of its server.
+async fn over<T, F>(link: &Link, until: Instant, ask: impl FnOnce(Wire) -> F) -> Answered<T>
+where
+    F: Future<Output = Result<T, RedisError>>,
+{
+    let call = async {
+        let wire = link.wire().await?;
+        let answer = ask(wire.clone()).await;
+        if answer
+            .as_ref()
+            .is_err_and(RedisError::is_unrecoverable_error)
+        {
+            link.leave(&wire);
+        }
+        // After the answer: whoever was asked meanwhile has told of a later moment.
+        Ok((answer?, wire.server()))
+    };
+    match timeout_at(until, call).await {
+        Ok(answer) => answer.map_err(RemoteError::Failed),
+        Err(_) => Err(RemoteError::Timeout),
     }
 }
 
@@ -408,7 +441,10 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
                 || error.is_unrecoverable_error()
                 || error.kind() == loading
         }
-        RemoteError::Away | RemoteError::Doubted | RemoteError::Nonsense(_) => false,
+        RemoteError::Away
+        | RemoteError::Doubted
+        | RemoteError::Unconfirmed
+        | RemoteError::Nonsense(_) => false,
     }
 }
 

@@ -24,14 +24,17 @@ use tokio::{
 pub(super) struct Inspector {
     connections: Arc<Connections>,
     layout: Layout,
+    /// How many replicas are to have what is invalidated.
+    replicas: usize,
     advice: Mutex<Vec<Advice>>,
 }
 
 impl Inspector {
-    pub(super) fn new(connections: Arc<Connections>, layout: Layout) -> Self {
+    pub(super) fn new(connections: Arc<Connections>, layout: Layout, replicas: usize) -> Self {
         Self {
             connections,
             layout,
+            replicas,
             advice: Mutex::default(),
         }
     }
@@ -84,11 +87,13 @@ impl Inspector {
             info: info(connections).await,
             config: config(connections).await,
             latency: latency(connections).await,
+            wanted: self.replicas,
         };
         let mut findings = judge(&facts, connections.limit(Class::Small));
         // What a server of another kind does not know is not a missing right.
         if !findings.iter().any(Finding::is_broken) {
-            findings.extend(rights(connections, &self.layout).await);
+            let waits = self.replicas > 0;
+            findings.extend(rights(connections, &self.layout, waits).await);
         }
         findings
     }
@@ -196,8 +201,12 @@ async fn latency(connections: &Connections) -> Option<Duration> {
 }
 
 /// The first right that is missing, if any is.
-async fn rights(connections: &Connections, layout: &Layout) -> Option<Finding> {
-    for (name, command) in harmless(layout) {
+async fn rights(connections: &Connections, layout: &Layout, waits: bool) -> Option<Finding> {
+    let mut wait = cmd("WAIT");
+    // For nobody: it answers at once.
+    wait.arg(0).arg(1);
+    let wait = waits.then_some(("WAIT", wait));
+    for (name, command) in harmless(layout).into_iter().chain(wait) {
         if let Err(error) = connections.send(Class::Small, &command).await
             && is_forbidden(&error)
         {
@@ -279,4 +288,4 @@ async fn of_a_connection(connections: &Connections, layout: &Layout) -> Option<F
 const PINGS: usize = 5;
 /// As in `docs/redis-layout.md`.
 const COMMANDS: &str = "+mget +get +set +del +unlink +pttl +pexpire +hget +hset +hlen +hgetall +hscan +hdel \
-    +xadd +xrange +spublish +ssubscribe +time +ping +info +config|get +multi +exec +eval +evalsha +select";
+    +xadd +xrange +spublish +ssubscribe +time +ping +info +config|get +multi +exec +eval +evalsha +select +wait";

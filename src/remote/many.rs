@@ -162,7 +162,9 @@ impl Remote {
                 }
             }
         };
-        timed_many("bump_many", answers).await
+        let answers = timed_many("bump_many", answers).await;
+        let of = |bumped: &Bumped| (bumped.stamp.bucket, bumped.by);
+        self.acknowledge_all(answers, of).await
     }
 }
 
@@ -300,6 +302,7 @@ fn snapshots(
             None
         };
         Ok(Snapshot {
+            by: server,
             head,
             pointer,
             value,

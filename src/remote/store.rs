@@ -5,7 +5,9 @@
 use super::{
     Agreement, Beat, Bump, Bumped, Discard, Fill, Filled, Known, Layout, Open, Opened, Order, Push,
     RemoteError, Replay, Snapshot, Turn, agreement,
+    confirm::{Beats, Quorum},
     connection::{Class, Connections},
+    identity::Server,
     inspect::Inspector,
     layout::Name,
     reader::{self, Reader},
@@ -33,6 +35,7 @@ pub(crate) struct RedisRemote {
     pub(super) layout: Layout,
     pub(super) scripts: Scripts,
     inspector: Inspector,
+    beats: Beats,
 }
 
 impl RedisRemote {
@@ -42,16 +45,18 @@ impl RedisRemote {
         limit: Duration,
         skip_slow: bool,
         fenced: bool,
+        quorum: Quorum,
     ) -> Result<Self, Error> {
         let connections = Arc::new(Connections::new(url, limit, skip_slow, fenced)?);
         let reader = Reader::new(Arc::clone(&connections));
         Ok(Self {
-            inspector: Inspector::new(Arc::clone(&connections), layout.clone()),
+            inspector: Inspector::new(Arc::clone(&connections), layout.clone(), quorum.replicas),
             connections,
             fenced,
             reader,
             layout,
             scripts: Scripts::new(),
+            beats: Beats::new(quorum),
         })
     }
 
@@ -89,6 +94,14 @@ impl RedisRemote {
 
     pub(crate) fn is_up(&self) -> bool {
         self.connections.is_up()
+    }
+
+    pub(super) fn beats(&self, _bucket: u16) -> &Beats {
+        &self.beats
+    }
+
+    pub(super) fn quorum(&self) -> &Quorum {
+        &self.beats.quorum
     }
 
     pub(super) fn connections(&self) -> &Connections {
@@ -213,6 +226,7 @@ impl RedisRemote {
             heads: self.fenced(&records, server, known).await,
             at: seconds * 1000 + micros / 1000,
             agreement,
+            by: server,
         })
     }
 
@@ -350,7 +364,7 @@ fn store_version(version: Option<StoreVersion>) -> String {
 }
 
 pub(super) fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
-    let [epoch, n, depended, order] = row(reply)?;
+    let [epoch, n, depended, order, owner] = row(reply)?;
     let order = match text(&order) {
         Some("bumped") => Some(Order::Unknown),
         Some("newest") => Some(Order::Newest),
@@ -361,6 +375,7 @@ pub(super) fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
         return Err(RemoteError::Nonsense("the answer to a bump"));
     };
     Ok(Bumped {
+        by: raw(&owner).map_or(Server::Silent, Server::owning),
         stamp: Stamp {
             bucket,
             epoch: Epoch(epoch),
@@ -382,8 +397,8 @@ pub(super) fn opened(reply: Value) -> Result<Opened, RemoteError> {
     };
     let [turn, at, control, version] = row(Value::Array(fields))?;
     let nonsense = RemoteError::Nonsense("a field of the answer to an open");
-    let (Some(head), Some(version), Some(at)) = (
-        raw(&control).and_then(wire::head),
+    let (Some((head, by)), Some(version), Some(at)) = (
+        raw(&control).and_then(wire::head_and_owner),
         number(&version),
         number(&at),
     ) else {
@@ -400,6 +415,7 @@ pub(super) fn opened(reply: Value) -> Result<Opened, RemoteError> {
         version: Version(version),
     };
     Ok(Opened {
+        by,
         head,
         generation,
         at,

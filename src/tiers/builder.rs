@@ -8,7 +8,7 @@ use crate::{
     load::Limiter,
     model::{Clock, Recording, SystemClock, checked_name, millis},
     purge::Edge,
-    remote::{InProcess, Layout, RedisRemote, Remote},
+    remote::{InProcess, Layout, Quorum, RedisRemote, Remote},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -24,6 +24,7 @@ pub struct TiersBuilder {
     skip_slow_redis: bool,
     remote_timeout: Duration,
     heartbeat: Duration,
+    replicas: usize,
     max_loads: usize,
     max_queued_loads: Option<usize>,
     clock: Arc<dyn Clock>,
@@ -67,6 +68,7 @@ impl TiersBuilder {
             skip_slow_redis: false,
             remote_timeout: Duration::from_millis(50),
             heartbeat: Duration::from_millis(500),
+            replicas: 0,
             max_loads: MAX_LOADS,
             max_queued_loads: None,
             clock: Arc::new(SystemClock::new()),
@@ -186,6 +188,18 @@ impl TiersBuilder {
         self
     }
 
+    /// How many replicas of Redis must have an invalidation (`WAIT`) before it is acknowledged; until then it is
+    /// [pending](crate::Receipt::is_pending), and sent again. Also how many must follow the server that this process speaks to before
+    /// caches of the levels [`Bounded`](crate::Level::Bounded) and [`Strict`](crate::Level::Strict) believe it.
+    ///
+    /// Say here how many replicas may be promoted, and the same on all nodes. So a master that was replaced, and does not know it yet, is
+    /// not believed: its replicas follow another one. While fewer follow than that, caches of those levels ask the store.
+    /// 0 to 16. Default: 0, for a server without replicas.
+    pub fn replicas(mut self, promotable: usize) -> Self {
+        self.replicas = promotable;
+        self
+    }
+
     /// Reads time from this clock. Default: the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -221,11 +235,16 @@ impl TiersBuilder {
         let record = self.recording();
         let enabled = switch::in_environment()?.unwrap_or(true) && self.enabled;
         let start = Start::of(enabled, self.start_without_redis);
+        let quorum = Quorum {
+            replicas: self.replicas,
+            clock: Arc::clone(&self.clock),
+        };
         let remote = match &self.place {
             Place::Hub(hub) => Remote::Memory(hub.attach(
                 layout.clone(),
                 self.remote_timeout,
                 self.protections.fence,
+                quorum,
             )),
             Place::Redis(url) => {
                 let redis = RedisRemote::new(
@@ -234,6 +253,7 @@ impl TiersBuilder {
                     self.remote_timeout,
                     self.skip_slow_redis,
                     self.protections.fence,
+                    quorum,
                 )?;
                 Remote::Redis(Box::new(redis))
             }
@@ -282,6 +302,12 @@ impl TiersBuilder {
             Duration::from_millis(1),
         )?;
         check_range("heartbeat", self.heartbeat, Duration::from_millis(10))?;
+        if self.replicas > MOST_REPLICAS {
+            return Err(Error::config(format!(
+                "the replicas of {} are refused: it must be 0 to {MOST_REPLICAS}",
+                self.replicas
+            )));
+        }
         let ttl = self.purge_record_ttl;
         if !(SHORTEST_RECORD..=LONGEST_RECORD).contains(&ttl) {
             return Err(Error::config(format!(
@@ -377,3 +403,4 @@ const MAX_LOADS: usize = 1024;
 const SHORTEST_RECORD: Duration = Duration::from_secs(1);
 const LONGEST_RECORD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const LONGEST: Duration = Duration::from_secs(60);
+const MOST_REPLICAS: usize = 16;
