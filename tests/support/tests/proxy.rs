@@ -166,6 +166,22 @@ async fn a_connection_that_subscribes_during_the_cut_is_cut_with_its_command() {
 }
 
 #[tokio::test]
+async fn a_stalled_subscriber_gets_everything_later_and_holds_up_the_server_meanwhile() {
+    let (proxy, _echo) = before_echo().await;
+    let (mut other, mut slow) = (connect(&proxy).await, subscribed(&proxy).await);
+
+    proxy.stall_subscribers(true);
+    let before = proxy.bytes_to_clients();
+    slow.write_all(b"later").await.unwrap();
+    assert_eq!(ask(&mut other, b"now").await, b"now");
+    assert_silent(&mut slow).await;
+    assert_eq!(proxy.bytes_to_clients(), before + 3);
+    proxy.stall_subscribers(false);
+
+    assert_eq!(read_exactly(&mut slow, 5).await, b"later");
+}
+
+#[tokio::test]
 async fn severing_subscribers_closes_only_those() {
     let redis = RedisServer::start();
     let proxy = Proxy::before(&redis).await;
