@@ -8,3 +8,4 @@ mod paused;
 mod refusing;
 mod scene;
 mod stopped;
+mod told;

@@ -26,6 +26,12 @@ impl Node {
         Self { tiers, cache }
     }
 
+    /// Another cache of the same node.
+    pub(crate) fn of(node: &Self, cache: Numbers) -> Self {
+        let tiers = node.tiers.clone();
+        Self { tiers, cache }
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         *self.tiers.report().counters()
     }
