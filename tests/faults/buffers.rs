@@ -9,7 +9,7 @@ async fn f18_what_the_buffer_of_a_slow_subscriber_lost_is_replayed() {
     let slow = SlowReader::start(|builder| builder).await;
     let changed = slow.changes_until_it_is_closed().await;
 
-    slow.proxy.stall_subscribers(false);
+    slow.goes_on().await;
 
     eventually("not one event is missing", async || {
         let counted = slow.node.counters();
@@ -30,7 +30,7 @@ async fn f18_where_the_log_was_trimmed_meanwhile_it_is_a_gap() {
     for log in slow.logs() {
         slow.redis.command(&["XTRIM", &log, "MAXLEN", "0"]);
     }
-    slow.proxy.stall_subscribers(false);
+    slow.goes_on().await;
 
     eventually("it shows what is new", async || slow.shows_all().await).await;
     assert!(slow.node.counters().gaps > 0, "{:?}", slow.node.counters());
@@ -41,7 +41,7 @@ async fn f18_without_the_chain_what_the_buffer_lost_stays_unnoticed() {
     let slow = SlowReader::start(|builder| builder.without(Protection::Chain)).await;
     slow.changes_until_it_is_closed().await;
 
-    slow.proxy.stall_subscribers(false);
+    slow.goes_on().await;
 
     eventually("it hears again", async || {
         let before = slow.node.counters().events;
@@ -82,6 +82,8 @@ impl SlowReader {
             .unwrap();
         set(&redis, "client-output-buffer-limit", "pubsub 65536 65536 1");
         proxy.stall_subscribers(true);
+        // Whatever comes in its place would have a buffer of its own.
+        proxy.refuse(true).await;
         Self {
             node,
             writer,
@@ -106,6 +108,11 @@ impl SlowReader {
             }
         }
         changes
+    }
+
+    async fn goes_on(&self) {
+        self.proxy.refuse(false).await;
+        self.proxy.stall_subscribers(false);
     }
 
     /// With what is no event, and so long that few are enough.

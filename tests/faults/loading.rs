@@ -13,7 +13,7 @@ async fn while_a_server_loads_its_data_reads_come_from_the_store_and_nothing_old
     for key in [1, 2] {
         node.read(&store, key).await;
     }
-    fill_and_save(&redis);
+    fill_and_save(&redis, "600");
     // Nobody who reads the file knows of it.
     node.change(&store, 1).await;
 
@@ -37,11 +37,30 @@ async fn while_a_server_loads_its_data_reads_come_from_the_store_and_nothing_old
     work_again([&node, &other], &store, &[1, 2]).await;
 }
 
-/// One that still loads is waited for at the start, for as long as one that does not answer.
+/// It is waited for at the start, for as long as one that does not answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_waits_for_a_server_that_loads() {
+    let redis = RedisServer::start_with(&SLOWLY);
+    fill_and_save(&redis, "200");
+
+    std::thread::scope(|scope| {
+        let restart = scope.spawn(|| redis.restart_from_file());
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                eventually("it loads", async || is_loading(&redis)).await;
+                let node = Node::start(at(&redis.url()).heartbeat(SOON)).await;
+                assert_eq!(node.tiers.report().remote(), RemoteState::Up);
+                assert!(!is_loading(&redis));
+            });
+        });
+        restart.join().unwrap();
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_by_choice_does_not_wait_for_a_server_that_loads() {
     let redis = RedisServer::start_with(&SLOWLY);
-    fill_and_save(&redis);
+    fill_and_save(&redis, "600");
 
     std::thread::scope(|scope| {
         let restart = scope.spawn(|| redis.restart_from_file());
@@ -62,9 +81,9 @@ async fn a_start_by_choice_does_not_wait_for_a_server_that_loads() {
     });
 }
 
-/// So much that loading it takes seconds, at the pace of [`SLOWLY`].
-fn fill_and_save(redis: &RedisServer) {
-    let populate = ["DEBUG", "POPULATE", "600", "other", "300"];
+/// So many keys that loading them takes a second or more, at the pace of [`SLOWLY`].
+fn fill_and_save(redis: &RedisServer, keys: &str) {
+    let populate = ["DEBUG", "POPULATE", keys, "other", "300"];
     assert_eq!(redis.command(&populate), "OK");
     redis.save();
 }

@@ -1,11 +1,11 @@
-//! F11, F12, F14, F23 and F28: what the cache is told late, wrongly or not at all, as it is today.
+//! F11, F12, F14, F23, F27 and F28: what the cache is told late, wrongly or not at all, as it is today.
 //!
 //! Only the caller knows of a commit, of its own last write, and of the snapshot that a load has read.
 
-use crate::scene::{Node, QUIET, ends, in_process};
+use crate::scene::{Node, QUIET, at, ends, in_process};
 use std::{io, sync::Arc, time::Duration};
 use tricache::{InProcess, Level, Loaded, ManualClock, Outcome, Policy, StoreVersion};
-use tricache_test_support::CountingStore;
+use tricache_test_support::{CountingStore, RedisServer};
 
 #[tokio::test]
 async fn f11_what_a_dead_writer_has_not_invalidated_is_served_until_its_ttl_and_no_longer() {
@@ -73,6 +73,34 @@ async fn f23_a_node_that_has_not_heard_yet_shows_the_old_value_and_a_strict_one_
     );
     assert_eq!(*strict.read(&told.store, 1).await, 1);
     assert_eq!(*told.one.read(&told.store, 1).await, 1);
+}
+
+/// The pointer knew of the newest version, and a loader asks a replica of the store that has not heard of it.
+#[tokio::test]
+async fn f27_where_the_pointer_was_evicted_a_load_that_lags_is_kept() {
+    for (evicted, kept) in [(false, None), (true, Some(1))] {
+        let redis = RedisServer::start();
+        let node = Node::start(at(&redis.url())).await;
+        let load = async |row: u64| {
+            let loaded = Loaded::new(row).at_version(row);
+            let read = node
+                .cache
+                .get_or_load(&1, |_| async move { Ok::<_, io::Error>(loaded) });
+            *ends(read).await.unwrap()
+        };
+        load(1).await;
+        let newer = Loaded::new(2).at_version(2_u64).do_not_store();
+        ends(node.cache.insert_at(&1, 2_u64, newer)).await.unwrap();
+
+        if evicted {
+            let pointer = redis.command(&["KEYS", "tc1:*:p:number/1"]);
+            assert_eq!(redis.command(&["DEL", &pointer]), "1");
+        }
+        assert_eq!(load(1).await, 1);
+
+        let found = ends(node.cache.get(&1)).await.unwrap();
+        assert_eq!(found.map(|found| *found), kept);
+    }
 }
 
 /// A load inside a snapshot that is older than what its key was invalidated for.
