@@ -60,7 +60,7 @@ use tokio::sync::mpsc;
 /// The remote tier of one `Tiers`.
 pub(crate) enum Remote {
     Redis(Box<RedisRemote>),
-    Memory(Attached),
+    Memory(Box<Attached>),
 }
 
 /// What one read finds: whatever is missing is unknown.

@@ -240,12 +240,12 @@ impl TiersBuilder {
             clock: Arc::clone(&self.clock),
         };
         let remote = match &self.place {
-            Place::Hub(hub) => Remote::Memory(hub.attach(
+            Place::Hub(hub) => Remote::Memory(Box::new(hub.attach(
                 layout.clone(),
                 self.remote_timeout,
                 self.protections.fence,
                 quorum,
-            )),
+            ))),
             Place::Redis(url) => {
                 let redis = RedisRemote::new(
                     url,

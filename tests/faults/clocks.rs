@@ -117,7 +117,7 @@ impl Fleet {
         let builder = || in_process(&hub).clock(Arc::new(own.clone()));
         let policy = Policy::ttl(TTL).jitter(0.0);
         let nodes = [
-            Node::with(builder(), policy.clone()).await,
+            Node::with(builder(), policy).await,
             Node::with(builder(), policy).await,
         ];
         Self {

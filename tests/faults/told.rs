@@ -154,7 +154,7 @@ impl Told {
         };
         let policy = Policy::ttl(TTL).jitter(0.0);
         Self {
-            one: Node::with(builder(), policy.clone()).await,
+            one: Node::with(builder(), policy).await,
             other: Node::with(builder(), policy).await,
             store: CountingStore::new(),
             hub,
