@@ -11,12 +11,14 @@ use std::{
 };
 use tricache_test_support::{CountingStore, Proxy, RedisServer, eventually};
 
-#[tokio::test]
+/// Waiting for the other process blocks a thread: network and heartbeats have theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f35_a_stopped_process_serves_nothing_from_before_when_it_goes_on() {
     let redis = RedisServer::start();
     let proxy = Proxy::before(&redis).await;
     use_buckets(at(&redis.url()), &[1]).await;
-    let writer = Node::start(at(&proxy.url()).heartbeat(SOON)).await;
+    let writer = Node::start(at(&redis.url())).await;
+    let _beating = Node::start(at(&proxy.url()).heartbeat(SOON)).await;
     let store = CountingStore::new();
     let mut stopped = Victim::start(&redis);
     assert_eq!(stopped.asked("hold"), "0 local_hit");
