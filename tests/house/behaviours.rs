@@ -17,6 +17,7 @@ use syn::{
 /// Where names begin, and the folder that each stands for.
 const ROOTS: [(&str, &str); 9] = [
     ("suite", "tests/suite"),
+    ("faults", "tests/faults"),
     ("src", "src"),
     ("middleware::suite", "middleware/tests/suite"),
     ("middleware::src", "middleware/src"),
