@@ -15,8 +15,9 @@ use syn::{
 };
 
 /// Where names begin, and the folder that each stands for.
-const ROOTS: [(&str, &str); 9] = [
+const ROOTS: [(&str, &str); 11] = [
     ("suite", "tests/suite"),
+    ("faults", "tests/faults"),
     ("src", "src"),
     ("middleware::suite", "middleware/tests/suite"),
     ("middleware::src", "middleware/src"),
@@ -25,6 +26,7 @@ const ROOTS: [(&str, &str); 9] = [
     ("spans", "tests/spans"),
     ("testing", "tests/testing"),
     ("topologies", "tests/topologies"),
+    ("levels", "tests/levels"),
 ];
 
 #[test]
