@@ -105,7 +105,10 @@ impl Engine {
         let proofs = Arc::new(Proofs::new(parts.layout.feeds(), horizon));
         let (remote, observers) = (Arc::new(parts.remote), Arc::new(Observers::new()));
         let observer = observers.shared();
-        let (audience, server_time) = (Arc::new(Audience::default()), Arc::new(ServerTime::new()));
+        let (audience, server_time) = (
+            Arc::new(Audience::default()),
+            Arc::new(ServerTime::new(parts.layout.feeds())),
+        );
         let (notes, noted) = mpsc::unbounded_channel();
         let (ready, is_ready) = watch::channel(Ready::default());
         let beat_now = Arc::new(Notify::new());
@@ -134,6 +137,7 @@ impl Engine {
             tags: Arc::clone(&tags),
             clock: Arc::clone(&parts.clock),
             server_time: Arc::clone(&server_time),
+            tag_bucket: parts.layout.tag_bucket(),
             observer: Arc::clone(&observer),
             longest: Arc::clone(&longest),
             every: parts.heartbeat * PRUNED_EVERY_BEATS,
@@ -323,27 +327,29 @@ impl Engine {
     #[cfg(feature = "test-util")]
     pub(crate) async fn catch_up(&self) -> Result<(), Error> {
         self.check_open()?;
-        let sent = crate::model::millis(self.clock.precise());
-        let beat = self
-            .remote
-            .beat(&self.proofs.known())
-            .await
-            .map_err(|error| {
+        for part in self.remote.parts() {
+            let sent = crate::model::millis(self.clock.precise());
+            let beat = self.remote.beat(&part, &self.proofs.known()).await;
+            let beat = beat.map_err(|error| {
                 Error::unavailable(
                     "ask the remote tier where its feeds stand",
                     Some(error.into()),
                 )
             })?;
-        self.server_time.learn(beat.at, sent);
-        let (done, is_done) = tokio::sync::oneshot::channel();
-        let note = Note::CatchUp {
-            sent,
-            heads: beat.heads,
-            agreement: beat.agreement,
-            done,
-        };
-        self.notes.send(note).map_err(|_| Error::closed())?;
-        is_done.await.map_err(|_| Error::closed())
+            for (bucket, _) in beat.answers() {
+                self.server_time.learn(bucket, beat.at, sent);
+            }
+            let (done, is_done) = tokio::sync::oneshot::channel();
+            let note = Note::CatchUp {
+                sent,
+                heads: beat.heads,
+                agreement: beat.agreement,
+                done,
+            };
+            self.notes.send(note).map_err(|_| Error::closed())?;
+            is_done.await.map_err(|_| Error::closed())?;
+        }
+        Ok(())
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -13,7 +13,7 @@ use crate::{
         millis, nested_tag,
     },
     observe::{Decision, Observer},
-    remote::{Agreement, Push, Remote},
+    remote::{Agreement, Heard, Push, Remote},
     tags::TagTable,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -25,18 +25,19 @@ use tokio::{
 /// What this process tells its follower.
 #[derive(Debug)]
 pub(crate) enum Note {
-    /// The heads of all feeds, asked for at `sent`.
+    /// The heads of the feeds that one server has, asked for at `sent`.
     Beat {
         sent: u64,
-        heads: Vec<Option<Head>>,
-        agreement: Agreement,
+        heads: Vec<Heard>,
+        /// `None`: whoever was asked does not have it.
+        agreement: Option<Agreement>,
     },
     /// The same, and what is ahead is fetched at once.
     #[cfg(feature = "test-util")]
     CatchUp {
         sent: u64,
-        heads: Vec<Option<Head>>,
-        agreement: Agreement,
+        heads: Vec<Heard>,
+        agreement: Option<Agreement>,
         done: tokio::sync::oneshot::Sender<()>,
     },
     /// A read saw a head that was not applied yet.
@@ -174,8 +175,12 @@ impl Following {
                 heads,
                 agreement,
             } => {
-                self.beaten(sent, &heads, &agreement, pushes).await;
-                self.parts.ready.send_modify(|ready| ready.beaten = true);
+                self.beaten(sent, &heads, agreement.as_ref(), pushes).await;
+                // Nothing is cached before the feed of the tags is known, which stands beside it.
+                let has_tags = agreement.is_some();
+                self.parts
+                    .ready
+                    .send_modify(|ready| ready.beaten |= has_tags);
             }
             #[cfg(feature = "test-util")]
             Note::CatchUp {
@@ -184,7 +189,7 @@ impl Following {
                 agreement,
                 done,
             } => {
-                self.beaten(sent, &heads, &agreement, pushes).await;
+                self.beaten(sent, &heads, agreement.as_ref(), pushes).await;
                 while !self.rechecks.is_empty() {
                     self.recheck().await;
                 }
@@ -198,22 +203,26 @@ impl Following {
     async fn beaten(
         &mut self,
         sent: u64,
-        heads: &[Option<Head>],
-        agreement: &Agreement,
+        heads: &[Heard],
+        agreement: Option<&Agreement>,
         pushes: &mut mpsc::UnboundedReceiver<Push>,
     ) {
         while let Ok(push) = pushes.try_recv() {
             self.pushed(push).await;
         }
-        self.agreed(agreement);
+        if let Some(agreement) = agreement {
+            self.agreed(agreement);
+        }
         for (bucket, head) in (0..).zip(heads) {
             match *head {
-                Some(head) => self.compare(bucket, head, Some(sent)).await,
+                Heard::Head(head) => self.compare(bucket, head, Some(sent)).await,
                 // The question may be older than the fence that was applied since: ask again.
-                None if self.parts.chained && self.chain(bucket).at().is_some() => {
+                Heard::Missing if self.parts.chained && self.chain(bucket).at().is_some() => {
                     self.resync(bucket).await;
                 }
-                None => self.missing(bucket).await,
+                Heard::Missing => self.missing(bucket).await,
+                // Another answer speaks for it, or none does and its proof runs out.
+                Heard::Unanswered => {}
             }
         }
     }

@@ -67,8 +67,8 @@ impl Layout {
     }
 
     /// A key that never exists, on which rights are tried.
-    pub(super) fn nothing(&self) -> Name {
-        self.record(self.buckets(), b"0")
+    pub(super) fn nothing(&self, bucket: u16) -> Name {
+        self.record(bucket, b"0")
     }
 
     /// The last events of a bucket, a stream. No TTL, bounded in length.

@@ -6,8 +6,10 @@
 
 mod advice;
 mod agreement;
+mod beat;
 mod breaker;
 mod calls;
+mod cluster;
 mod connection;
 mod dependents;
 mod fence;
@@ -19,18 +21,25 @@ mod layout;
 mod link;
 mod many;
 mod memory;
+mod node;
+mod nodes;
 mod order;
 mod pace;
+mod part;
 mod purge_records;
 mod purges;
 mod reader;
 mod records;
 mod scripts;
+mod slots;
+mod start;
 mod store;
 mod subscriber;
+mod subscribers;
 mod tag_records;
 mod tags;
 mod timed;
+mod topology;
 mod wire;
 
 pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
@@ -42,6 +51,8 @@ pub(crate) use self::{
     layout::Layout,
     many::{Ask, BUMPS, CALLS},
     memory::Attached,
+    nodes::Reach,
+    part::{NodeStanding, Part},
     purges::TagNotes,
     store::{LARGE, RedisRemote},
 };
@@ -197,12 +208,24 @@ pub(crate) enum Filled {
     Gone,
 }
 
-/// All heads with the Redis time in ms at which they were read, and whether all nodes agree.
+/// The heads of all feeds that a server has, its time in ms at which they were read, and whether all nodes agree, if it
+/// has that record.
 #[derive(Debug)]
 pub(crate) struct Beat {
-    pub(crate) heads: Vec<Option<Head>>,
+    /// Of every feed.
+    pub(crate) heads: Vec<Heard>,
     pub(crate) at: u64,
-    pub(crate) agreement: Agreement,
+    pub(crate) agreement: Option<Agreement>,
+}
+
+/// What a heartbeat has learned of one feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Head(Head),
+    /// There is no record that counts.
+    Missing,
+    /// Another server has it, or it is on its way to one.
+    Unanswered,
 }
 
 /// A bucket's head with the logged events after a position.
@@ -235,6 +258,8 @@ pub(crate) enum RemoteError {
     Away,
     /// Not to be believed: an invalidation of the entity waits to be sent.
     Doubted,
+    /// Not asked: no node of the cluster has the bucket.
+    Uncovered,
     Timeout,
     Failed(redis::RedisError),
     /// It answered something that is not of the protocol.
@@ -246,6 +271,7 @@ impl fmt::Display for RemoteError {
         match self {
             Self::Away => f.write_str("not asked, it did not answer lately"),
             Self::Doubted => f.write_str("not asked, an invalidation waits to be sent"),
+            Self::Uncovered => f.write_str("no node of the cluster has the slot"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Failed(error) => error.fmt(f),
             Self::Nonsense(what) => write!(f, "not of the protocol: {what}"),
@@ -387,17 +413,6 @@ impl Remote {
         timed("prune_tags", answer).await
     }
 
-    /// `known`: the epoch of each feed, and how far it was heard before. A feed that is behind it begins anew.
-    pub(crate) async fn beat(&self, known: &[Known]) -> Result<Beat, RemoteError> {
-        let answer = async {
-            match self {
-                Self::Redis(redis) => redis.beat(known).await,
-                Self::Memory(memory) => memory.beat(known).await,
-            }
-        };
-        timed("beat", answer).await
-    }
-
     pub(crate) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
         let answer = async {
             match self {
@@ -416,10 +431,10 @@ impl Remote {
         }
     }
 
-    /// Looks at the server again whenever it is back from an outage; never ends.
+    /// Looks at the servers again whenever one is back from an outage, and who has which bucket; never ends.
     pub(crate) async fn watch(&self) {
         match self {
-            Self::Redis(redis) => redis.inspector().watch().await,
+            Self::Redis(redis) => redis.watch().await,
             Self::Memory(_) => std::future::pending().await,
         }
     }
@@ -432,26 +447,10 @@ impl Remote {
         }
     }
 
-    /// Whether it answers at present, as far as known.
-    pub(crate) fn is_up(&self) -> bool {
-        match self {
-            Self::Redis(redis) => redis.is_up(),
-            Self::Memory(memory) => memory.is_up(),
-        }
-    }
-
-    /// The same in more words.
-    pub(crate) fn standing(&self) -> Standing {
-        match self {
-            Self::Redis(redis) => redis.connections().standing(),
-            Self::Memory(memory) => memory.standing(),
-        }
-    }
-
     /// What keeps it from being asked, if anything does.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         match self {
-            Self::Redis(redis) => redis.connections().trouble(),
+            Self::Redis(redis) => redis.nodes.trouble(),
             Self::Memory(memory) => memory.trouble(),
         }
     }
@@ -459,14 +458,14 @@ impl Remote {
     /// Lets go of the connections, and of the tasks that drive them. A later call would connect anew.
     pub(crate) fn close(&self) {
         if let Self::Redis(redis) = self {
-            redis.connections().close();
+            redis.nodes.close();
         }
     }
 
     /// Waits until a call has failed, so that a heartbeat is to decide at once what that means.
     pub(crate) async fn probe_wanted(&self) {
         match self {
-            Self::Redis(redis) => redis.connections().probe_wanted().await,
+            Self::Redis(redis) => redis.nodes.signals().wanted().await,
             Self::Memory(memory) => memory.probe_wanted().await,
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     load::Limiter,
     model::{Clock, Recording, SystemClock, checked_name, millis},
     purge::Edge,
-    remote::{InProcess, Layout, RedisRemote, Remote},
+    remote::{InProcess, Layout, Reach, RedisRemote, Remote},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -35,6 +35,7 @@ pub struct TiersBuilder {
 
 enum Place {
     Redis(String),
+    Cluster(Vec<String>),
     Hub(InProcess),
 }
 
@@ -86,6 +87,23 @@ impl TiersBuilder {
     /// Uses this Redis, version 7 or newer. Default: none, a hub of its own in memory.
     pub fn redis(mut self, url: &str) -> Self {
         self.place = Place::Redis(url.to_owned());
+        self
+    }
+
+    /// Uses this Redis Cluster, of version 7 or newer: the addresses of some of its nodes, which lead to the others. User and
+    /// password are those of the first address, for all nodes. Each bucket is asked for where it is at present; nodes that
+    /// are away take only their own buckets with them. Default: none, a hub of its own in memory.
+    ///
+    /// ```
+    /// # async fn start() -> Result<(), tricache::Error> {
+    /// use tricache::Tiers;
+    ///
+    /// let seeds = ["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"];
+    /// let tiers = Tiers::builder("shop").redis_cluster(seeds).build().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn redis_cluster<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.place = Place::Cluster(urls.into_iter().map(Into::into).collect());
         self
     }
 
@@ -227,16 +245,8 @@ impl TiersBuilder {
                 self.remote_timeout,
                 self.protections.fence,
             )),
-            Place::Redis(url) => {
-                let redis = RedisRemote::new(
-                    url,
-                    layout.clone(),
-                    self.remote_timeout,
-                    self.skip_slow_redis,
-                    self.protections.fence,
-                )?;
-                Remote::Redis(Box::new(redis))
-            }
+            Place::Redis(url) => self.reached(std::slice::from_ref(url), false, &layout)?,
+            Place::Cluster(urls) => self.reached(urls, true, &layout)?,
         };
         let answers = start.check(&remote).await?;
         let (engine, ready) = Engine::start(Parts {
@@ -259,6 +269,18 @@ impl TiersBuilder {
             ));
         }
         Ok(Tiers { engine })
+    }
+
+    fn reached(&self, urls: &[String], is_cluster: bool, to: &Layout) -> Result<Remote, Error> {
+        let reach = Reach {
+            urls,
+            is_cluster,
+            limit: self.remote_timeout,
+            skip_slow: self.skip_slow_redis,
+            fenced: self.protections.fence,
+        };
+        let redis = RedisRemote::new(reach, to.clone())?;
+        Ok(Remote::Redis(Box::new(redis)))
     }
 
     fn recording(&self) -> Option<Recording> {
