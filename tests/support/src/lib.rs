@@ -3,6 +3,7 @@
 //! | item | what it is for |
 //! |---|---|
 //! | [`RedisServer`] | a private Redis that can be killed, frozen and restarted empty |
+//! | [`RedisCluster`] | three such masters and their replicas, whose slots can be moved |
 //! | [`VarnishServer`] | a private Varnish with the test's configuration |
 //! | [`NginxServer`] | a private nginx with the test's configuration |
 //! | [`Proxy`] | a network in front of it that cuts, heals, delays, severs and refuses |
@@ -19,6 +20,7 @@ mod nginx_server;
 mod port;
 mod process;
 mod proxy;
+mod redis_cluster;
 mod redis_server;
 mod resp;
 mod seeds;
@@ -29,6 +31,7 @@ pub use counting_store::CountingStore;
 pub use eventually::{LIMIT, eventually, eventually_within};
 pub use nginx_server::NginxServer;
 pub use proxy::Proxy;
+pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use seeds::{Seeds, VARIABLE as SEED_VARIABLE};
