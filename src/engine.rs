@@ -5,9 +5,9 @@ mod witness;
 use crate::{
     error::Error,
     feed::{Audience, Follower, Heartbeat, Note, Proofs, Pruner, Ready},
-    invalidate::{Audience as Heard, Journal, OldTag, Receipt, Sender, Sweeper, carry_out, resend},
+    invalidate::{Journal, OldTag, Receipt, Sender, Sweeper, carry_out, resend},
     load::{Circles, Limiter, is_loading},
-    model::{Clock, Head, Recording, ServerTime, Strength},
+    model::{Clock, Head, Level, Recording, ServerTime, Strength},
     observe::Observers,
     purge::{Edge, Errands},
     remote::{Layout, Remote},
@@ -51,6 +51,9 @@ pub(crate) struct Engine {
     pub(crate) protections: Protections,
     /// How often a cache was told of an entity, or that something was lost.
     pub(crate) touched: AtomicU64,
+    /// In ms.
+    beat_every: Arc<AtomicU64>,
+    beat_now: Arc<Notify>,
     notes: mpsc::UnboundedSender<Note>,
     closed: AtomicBool,
     /// What runs for callers.
@@ -102,8 +105,10 @@ impl Engine {
     /// Starts the tasks; the channel tells how far the start has come.
     pub(crate) fn start(parts: Parts) -> (Arc<Self>, watch::Receiver<Ready>) {
         let horizon = crate::model::millis(parts.heartbeat * PROVEN_BEATS);
-        let proofs = Arc::new(Proofs::new(parts.layout.feeds(), horizon));
         let (remote, observers) = (Arc::new(parts.remote), Arc::new(Observers::new()));
+        let feeds = parts.layout.feeds();
+        let proofs = Arc::new(Proofs::new(feeds, horizon, remote.wants_replicas()));
+        let beat_every = Arc::new(AtomicU64::new(crate::model::millis(parts.heartbeat)));
         let observer = observers.shared();
         let (audience, server_time) = (
             Arc::new(Audience::default()),
@@ -126,10 +131,7 @@ impl Engine {
             observer: Arc::clone(&observer),
             errands: errands.clone(),
             record: parts.record,
-            audience: Heard {
-                heard_after: parts.heartbeat * PROVEN_BEATS + LATE,
-                has_edge: errands.is_some(),
-            },
+            heard_after: Arc::new(AtomicU64::new(horizon + LATE)),
         };
         let longest = Arc::new(AtomicU64::new(0));
         let pruner = Pruner {
@@ -149,7 +151,7 @@ impl Engine {
             server_time: Arc::clone(&server_time),
             observer: Arc::clone(&observer),
             notes: notes.clone(),
-            every: parts.heartbeat,
+            every: Arc::clone(&beat_every),
             now: Arc::clone(&beat_now),
         };
         let follower = Follower {
@@ -161,7 +163,7 @@ impl Engine {
             observer: Arc::clone(&observer),
             clock: Arc::clone(&parts.clock),
             ready,
-            beat_now,
+            beat_now: Arc::clone(&beat_now),
             chained: parts.protections.chain,
         };
         let sweeper = errands.clone().map(|errands| Sweeper {
@@ -190,6 +192,8 @@ impl Engine {
             loads: Arc::new(parts.loads),
             protections: parts.protections,
             touched: AtomicU64::new(0),
+            beat_every,
+            beat_now,
             notes,
             closed: AtomicBool::new(false),
             tasks: Tasks::default(),
@@ -214,6 +218,20 @@ impl Engine {
         (engine, is_ready)
     }
 
+    /// A cache begins that asks for this level: heartbeats come as often as its bound needs, and receipts wait as long.
+    pub(crate) fn keep(&self, level: Level) {
+        if let Some(beat) = level.beat() {
+            let beat = crate::model::millis(beat);
+            if self.beat_every.fetch_min(beat, Ordering::Relaxed) > beat {
+                self.beat_now.notify_one();
+            }
+        }
+        if let Level::Bounded(bound) = level {
+            let heard = crate::model::millis(bound) + LATE;
+            self.sender.heard_after.fetch_max(heard, Ordering::Relaxed);
+        }
+    }
+
     /// A read has seen this head: if the feed does not know it, somebody looks into it.
     pub(crate) fn seen(&self, bucket: u16, head: Option<Head>) {
         if let Some(head) = head
@@ -234,7 +252,7 @@ impl Engine {
         tags: &[OldTag],
         strength: Strength,
     ) -> Result<Receipt, Error> {
-        let mut receipt = Receipt::new(self.sender.audience);
+        let mut receipt = Receipt::new(self.sender.audience());
         for sent in self.sender.invalidate_tags(tags, strength).await? {
             receipt.add(sent);
         }
@@ -243,7 +261,7 @@ impl Engine {
 
     /// The receipt of nothing.
     pub(crate) fn no_receipt(&self) -> Receipt {
-        Receipt::new(self.sender.audience)
+        Receipt::new(self.sender.audience())
     }
 
     pub(crate) fn errands(&self) -> Option<&Errands> {
@@ -339,11 +357,18 @@ impl Engine {
             for (bucket, _) in beat.answers() {
                 self.server_time.learn(bucket, beat.at, sent);
             }
+            let confirmed = match beat.answers().next() {
+                Some((bucket, _)) if self.remote.wants_replicas() => {
+                    self.remote.confirm(bucket, beat.by).await.is_ok()
+                }
+                _ => false,
+            };
             let (done, is_done) = tokio::sync::oneshot::channel();
             let note = Note::CatchUp {
                 sent,
                 heads: beat.heads,
                 agreement: beat.agreement,
+                confirmed,
                 done,
             };
             self.notes.send(note).map_err(|_| Error::closed())?;
@@ -375,6 +400,6 @@ const PROVEN_BEATS: u32 = 2;
 const PRUNED_EVERY_BEATS: u32 = 60;
 /// The purge record is looked at once in this many heartbeats.
 const SWEPT_EVERY_BEATS: u32 = 2;
-/// By which the clock that hits read may be late.
-const LATE: Duration = Duration::from_millis(10);
+/// By which the clock that hits read may be late, in ms.
+const LATE: u64 = 10;
 const DRAIN_LOOK: Duration = Duration::from_millis(5);

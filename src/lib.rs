@@ -107,7 +107,7 @@ pub use self::{
     load::{LoadContext, Loaded, Loads},
     model::{
         CacheKey, Clock, EdgeSubject, EntityName, Epoch, KeyWriter, Level, ManualClock, Policy,
-        Stamp, StoreVersion, Strength, SystemClock, Tag, Version, Visibility,
+        Stamp, StoreVersion, Strength, SystemClock, Tag, Version, Visibility, WhenDeaf,
     },
     observe::Counters,
     outcome::Outcome,

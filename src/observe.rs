@@ -144,6 +144,8 @@ decisions! {
     TooLarge too_large,
     /// Calls to Redis that failed or were not answered in time.
     RemoteError remote_errors,
+    /// Answers and heartbeats that were not believed: too few replicas followed the server that gave them, or another server answers now.
+    Unconfirmed unconfirmed,
     /// Invalidations acknowledged by Redis.
     Bump bumps,
     /// Invalidations that Redis did not take at once; they were sent again until it did.

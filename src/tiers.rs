@@ -272,6 +272,7 @@ where
         engine
             .longest
             .fetch_max(policy.pointer_ttl(), Ordering::Relaxed);
+        engine.keep(policy.level);
         let own = policy.max_loads;
         let own = own.map(|loads| Limiter::new(loads, policy.max_queued_loads));
         let shelf = Shelf {
@@ -302,6 +303,9 @@ where
             told_large: false.into(),
             told_of_foreign: false.into(),
             guarded,
+            reach: policy
+                .level
+                .reach(policy.when_deaf, engine.proofs.horizon()),
             buckets: engine.layout.buckets(),
         };
         Ok(TieredCache::new(Arc::clone(engine), shelf))

@@ -10,10 +10,10 @@ use crate::{
     feed::{Listener, Proof},
     load::{Flights, Shelf, Unpacked, note_read},
     local::Ticket,
-    model::{Address, CacheKey, Entry, RenderedKey, StoreVersion},
+    model::{Address, CacheKey, Deaf, Entry, Level, RenderedKey, StoreVersion},
     observe::Decision,
     outcome::Outcome,
-    remote::{Discard, RemoteError, Snapshot},
+    remote::{Discard, Fencing, RemoteError, Snapshot},
     scope::{Keeper, Read, RequestScope, Shown, Source},
     tags::Standing,
 };
@@ -47,6 +47,26 @@ impl<V: Send + Sync + 'static> Core<V> {
         let listener: Arc<dyn Listener> = core.clone();
         core.engine.audience.add(Arc::downgrade(&listener));
         core
+    }
+
+    /// The level that can be kept right now.
+    pub(super) fn level(&self) -> Level {
+        let wanted = self.shelf.policy.level;
+        let silent = matches!(
+            self.engine.remote.fencing(),
+            Fencing::Heartbeats | Fencing::Off
+        );
+        if wanted == Level::Eventual || silent {
+            return Level::Eventual;
+        }
+        let now = self.shelf.now();
+        let proofs = &self.engine.proofs;
+        let live =
+            || (0..self.engine.layout.feeds()).all(|feed| self.is_live(proofs.read(feed), now));
+        if self.shelf.reach.deaf == Deaf::Serve && !live() {
+            return Level::Eventual;
+        }
+        wanted
     }
 
     pub(super) fn render<Q: CacheKey + ?Sized>(&self, key: &Q) -> RenderedKey {
@@ -96,13 +116,17 @@ impl<V: Send + Sync + 'static> Core<V> {
 
     /// Redis did not answer: the local value within its local TTL, if there is one.
     pub(super) fn without_remote(&self, at: &Address, error: &RemoteError) -> Option<Found<V>> {
-        if !matches!(error, RemoteError::Away | RemoteError::Doubted) {
+        if !matches!(
+            error,
+            RemoteError::Away | RemoteError::Doubted | RemoteError::Unconfirmed
+        ) {
             self.shelf.observer.note(Decision::RemoteError);
             tracing::debug!(%error, "redis did not answer a read");
         }
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let now = self.shelf.now();
         let served = entry.is_alive(now)
+            && (entry.generation.is_none() || self.serves_when_away())
             && self.engine.proofs.agree()
             && self.shelf.standing(&entry) != Standing::Refused;
         served.then(|| self.answer(&at.key, entry, now, Outcome::LocalUnproven))
@@ -134,9 +158,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         ticket: Ticket,
     ) -> Result<Option<Found<V>>, RemoteError> {
         self.engine.seen(at.id.bucket, snapshot.head);
-        let live = self.hears_of_tags(self.shelf.now());
-        let current = entry.generation.is_some() && snapshot.generation() == entry.generation;
-        if !current || !self.shelf.is_current(&entry, live).await? {
+        if !self.still_counts(at, &entry, snapshot).await? {
             self.shelf.local.remove(at.id, &entry);
             return Ok(None);
         }
@@ -148,6 +170,27 @@ impl<V: Send + Sync + 'static> Core<V> {
             now,
             Outcome::LocalRevalidated,
         )))
+    }
+
+    /// Whether a value is of the version in this snapshot, none of its tags was bumped, and whoever says so is to be believed.
+    pub(super) async fn still_counts(
+        &self,
+        at: &Address,
+        entry: &Entry<V>,
+        snapshot: &Snapshot,
+    ) -> Result<bool, RemoteError> {
+        let live = self.hears_of_tags(self.shelf.now());
+        if entry.generation.is_none() || snapshot.generation() != entry.generation {
+            return Ok(false);
+        }
+        let verdict = self.shelf.is_current(entry, live).await?;
+        if verdict.current {
+            let bucket = at.id.bucket;
+            self.shelf
+                .vouched(bucket, snapshot.by, verdict.asked)
+                .await?;
+        }
+        Ok(verdict.current)
     }
 
     /// The value in this snapshot, if it is the current one.
@@ -166,10 +209,15 @@ impl<V: Send + Sync + 'static> Core<V> {
         })
     }
 
+    /// Whether a feed counts as live for the level of this cache.
+    pub(super) fn is_live(&self, proof: Proof, now: u64) -> bool {
+        proof.is_live(now, &self.shelf.reach)
+    }
+
     /// Whether this node would know by now if a tag had been bumped.
     pub(super) fn hears_of_tags(&self, now: u64) -> bool {
         let bucket = self.engine.layout.tag_bucket();
-        self.engine.proofs.read(bucket).is_live(now)
+        self.is_live(self.engine.proofs.read(bucket), now)
     }
 
     /// What this process was told of the key so far; to be taken before anything is asked.
@@ -191,7 +239,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         let place = self.shelf.tags.place();
         let ticket = self.shelf.local.ticket(at.id, proof.gap, place);
         let held = self.shelf.local.get(at.id.hash, at.key.bytes());
-        let held = held.filter(|entry| self.may_be_confirmed(at, entry));
+        let held = held.filter(|entry| self.may_be_confirmed(at, entry, proof));
         Known {
             proof,
             ticket,
@@ -206,13 +254,26 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     /// A value whose life is over is left to moka; one that a tag has made old is dropped at once.
-    fn may_be_confirmed(&self, at: &Address, entry: &Arc<Entry<V>>) -> bool {
+    fn may_be_confirmed(&self, at: &Address, entry: &Arc<Entry<V>>, proof: Proof) -> bool {
+        let now = self.shelf.now();
+        if self.shelf.reach.deaf == Deaf::Drop
+            && !(self.is_live(proof, now) && self.hears_of_tags(now))
+            && entry.generation.is_some()
+        {
+            self.shelf.local.remove(at.id, entry);
+            return false;
+        }
         if self.shelf.standing(entry) == Standing::Refused {
             self.shelf.observer.note(Decision::TagRefusal);
             self.shelf.local.remove(at.id, entry);
             return false;
         }
-        !entry.is_over(self.shelf.now())
+        !entry.is_over(now)
+    }
+
+    /// Whether a value that Redis proved once is served while Redis is away.
+    pub(super) fn serves_when_away(&self) -> bool {
+        matches!(self.shelf.reach.deaf, Deaf::AskOrServe | Deaf::Serve)
     }
 
     /// Answers with a local value that is proven, or that nobody could prove at present.
@@ -241,11 +302,16 @@ impl<V: Send + Sync + 'static> Core<V> {
             return None;
         }
         let told = hears && standing == Standing::Current;
-        if told && entry.gap() == proof.gap && proof.is_live(now) {
+        if told && entry.gap() == proof.gap && self.is_live(proof, now) {
             return Some(Outcome::LocalHit);
         }
-        let alone = entry.generation.is_none() || !self.engine.remote.is_up(bucket);
-        (self.engine.proofs.agree() && alone).then_some(Outcome::LocalUnproven)
+        let unproven = match self.shelf.reach.deaf {
+            Deaf::AskOrServe => entry.generation.is_none() || !self.engine.remote.is_up(bucket),
+            Deaf::Serve => true,
+            // Loaded by this process while Redis was away, within the bound: it lives no longer.
+            Deaf::Ask | Deaf::Drop => entry.generation.is_none(),
+        };
+        (self.engine.proofs.agree() && unproven).then_some(Outcome::LocalUnproven)
     }
 
     /// A read that does not load, of a key that no tier holds.

@@ -9,7 +9,7 @@ use crate::{
         Acquired, Flight, Grant, Joinable, Led, Loaded, Pass, Permit, Role, Started, acquire,
         admit, give_back, is_loading, loader, outlived, queue, run, waits_for,
     },
-    model::{Address, Entry},
+    model::{Address, Entry, Trust},
     observe::{Decision, Traced, Unanswered},
     remote::{Discard, RemoteError},
     tags::Standing,
@@ -119,7 +119,9 @@ impl<V: Send + Sync + 'static> Core<V> {
         }
         tracing::debug!("waits for a load of this process");
         match flight.answer().await {
-            Some(answer) if self.may_share(flight, joined, &answer) => {
+            Some(answer)
+                if self.may_share(flight, joined, &answer) && self.holds(at, &answer).await =>
+            {
                 Followed::Answered(self.settled(at, answer).await)
             }
             Some(_) => Followed::Outdated,
@@ -157,6 +159,24 @@ impl<V: Send + Sync + 'static> Core<V> {
             // An error is about this moment, not about data.
             Err(_) => true,
         }
+    }
+
+    /// Whether a flight's answer may be given to a caller that has joined it: the flight may have begun before the call.
+    async fn holds(&self, at: &Address, answer: &Result<Found<V>, Error>) -> bool {
+        let Ok(found) = answer else {
+            return true;
+        };
+        if self.shelf.reach.trust != Trust::Anew {
+            return true;
+        }
+        let Some(_) = self.believed(at) else {
+            return false;
+        };
+        match self.shelf.remote.check(at).await {
+            Ok(snapshot) => self.still_counts(at, &found.entry, &snapshot).await,
+            Err(error) => Err(error),
+        }
+        .unwrap_or(false)
     }
 
     fn is_current(&self, entry: &Entry<V>) -> bool {
@@ -301,10 +321,10 @@ impl<V: Send + Sync + 'static> Core<V> {
     }
 
     fn joinable(&self, at: &Address, now: u64) -> Joinable {
-        let live = self.engine.proofs.read(at.id.bucket).is_live(now) && self.hears_of_tags(now);
+        let proof = self.engine.proofs.read(at.id.bucket);
         Joinable {
-            live,
-            since: now.saturating_sub(self.engine.proofs.horizon()),
+            live: self.is_live(proof, now) && self.hears_of_tags(now),
+            since: now.saturating_sub(self.shelf.reach.joined),
         }
     }
 

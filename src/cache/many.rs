@@ -14,10 +14,11 @@ use crate::{
     cached::Found,
     error::{BoxError, Error},
     load::{Loaded, Places, outlived},
-    model::{Address, CacheKey, Entry, RenderedKey},
+    model::{Address, CacheKey, Entry, RenderedKey, Trust},
     observe::{Decision, Observer},
     remote::{Ask, Discard, RemoteError, Snapshot},
 };
+use futures_util::{StreamExt, future::join_all, stream};
 use std::{borrow::Borrow, future::Future, mem::take, sync::Arc};
 
 /// The distinct keys of a call, in the order asked, with the results so far.
@@ -190,9 +191,9 @@ impl<V: Send + Sync + 'static> Core<V> {
             let asks: Vec<_> = doubts.iter().map(Doubt::ask).collect();
             let snapshots = self.shelf.remote.read_many(&asks, self.shelf.is_large());
             let snapshots = snapshots.await;
-            for (doubt, snapshot) in take(&mut doubts).into_iter().zip(snapshots) {
-                let index = doubt.miss.index;
-                match self.settle(doubt, snapshot).await {
+            let asked = take(&mut doubts).into_iter().zip(snapshots);
+            for (index, settled) in self.settle_all(asked).await {
+                match settled {
                     Settled::Hit(hit) => found[index] = Some(Ok(hit)),
                     Settled::Miss(miss) => missing.push(miss),
                     Settled::Stale(outlived) => stale.push(outlived),
@@ -201,6 +202,20 @@ impl<V: Send + Sync + 'static> Core<V> {
             }
         }
         (missing, stale)
+    }
+
+    /// One after the other, but side by side where each waits for a beat, which they share then.
+    async fn settle_all(
+        &self,
+        asked: impl Iterator<Item = (Doubt<V>, Result<Snapshot, RemoteError>)>,
+    ) -> Vec<(usize, Settled<V>)> {
+        let each = asked.map(|(doubt, snapshot)| async move {
+            (doubt.miss.index, self.settle(doubt, snapshot).await)
+        });
+        if self.shelf.reach.trust == Trust::AtOnce {
+            return stream::iter(each).then(|settling| settling).collect().await;
+        }
+        join_all(each).await
     }
 
     async fn settle(&self, doubt: Doubt<V>, snapshot: Result<Snapshot, RemoteError>) -> Settled<V> {

@@ -38,7 +38,7 @@ use crate::{
     error::{BoxError, Error},
     invalidate::Receipt,
     load::{LoadContext, Loaded, Loads, Shelf},
-    model::{CacheKey, Policy, StoreVersion, Strength},
+    model::{CacheKey, Level, Policy, StoreVersion, Strength},
     observe::Traced,
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
@@ -88,6 +88,14 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.core.shelf.policy
+    }
+
+    /// The level that this cache keeps right now: that of its policy, but [`Level::Eventual`] while a cache of
+    /// [`Level::Bounded`] may serve what is not proven ([`WhenDeaf::Serve`](crate::WhenDeaf::Serve)), and where the server does not
+    /// tell who it is, so that a restart with older data may go unnoticed ([`Report::fencing`](crate::Report::fencing)).
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.core.level()
     }
 
     /// Entries that this process holds, and their bytes; both lag behind a little.

@@ -110,7 +110,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             && self.hears_of_tags(now)
             && self.shelf.standing(entry) == Standing::Current
             && entry.gap() == proof.gap
-            && proof.is_live(now)
+            && self.is_live(proof, now)
     }
 
     /// Whether this read is the one that asks for a load before the value's TTL is over.
@@ -285,6 +285,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     pub(super) fn unproven_stale(&self, at: &Address) -> Option<Arc<Entry<V>>> {
         let entry = self.shelf.local.get(at.id.hash, at.key.bytes())?;
         let served = entry.is_proven(self.shelf.now())
+            && self.serves_when_away()
             && self.engine.proofs.agree()
             && self.shelf.standing(&entry) != Standing::Refused;
         served.then_some(entry)

@@ -83,7 +83,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             let ticket = self.ticket(&at).from(place);
             self.fill_inserted(&at, loaded, generation, ticket).await;
         }
-        let mut receipt = Receipt::new(self.engine.sender.audience);
+        let mut receipt = Receipt::new(self.engine.sender.audience());
         receipt.add(invalidated);
         Ok(receipt)
     }

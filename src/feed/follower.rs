@@ -32,12 +32,15 @@ pub(crate) enum Note {
         /// `None`: whoever was asked does not have it.
         agreement: Option<Agreement>,
     },
-    /// The same, and what is ahead is fetched at once.
+    /// The server of the heartbeat that was sent at `sent` was confirmed after it; it has these buckets.
+    Confirmed { sent: u64, buckets: Vec<u16> },
+    /// A heartbeat of which what is ahead is fetched at once.
     #[cfg(feature = "test-util")]
     CatchUp {
         sent: u64,
         heads: Vec<Heard>,
         agreement: Option<Agreement>,
+        confirmed: bool,
         done: tokio::sync::oneshot::Sender<()>,
     },
     /// A read saw a head that was not applied yet.
@@ -182,16 +185,24 @@ impl Following {
                     .ready
                     .send_modify(|ready| ready.beaten |= has_tags);
             }
+            Note::Confirmed { sent, buckets } => self.confirmed(sent, &buckets),
             #[cfg(feature = "test-util")]
             Note::CatchUp {
                 sent,
                 heads,
                 agreement,
+                confirmed,
                 done,
             } => {
                 self.beaten(sent, &heads, agreement.as_ref(), pushes).await;
                 while !self.rechecks.is_empty() {
                     self.recheck().await;
+                }
+                if confirmed {
+                    let heads = (0..).zip(&heads);
+                    let answered = heads.filter(|(_, heard)| **heard != Heard::Unanswered);
+                    let buckets: Vec<_> = answered.map(|(bucket, _)| bucket).collect();
+                    self.confirmed(sent, &buckets);
                 }
                 // Whoever asked may have gone.
                 let _ = done.send(());
@@ -224,6 +235,12 @@ impl Following {
                 // Another answer speaks for it, or none does and its proof runs out.
                 Heard::Unanswered => {}
             }
+        }
+    }
+
+    fn confirmed(&self, sent: u64, buckets: &[u16]) {
+        for bucket in buckets {
+            self.parts.proofs.confirm(*bucket, sent);
         }
     }
 

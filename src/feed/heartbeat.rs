@@ -7,10 +7,16 @@ use super::{Note, Proofs};
 use crate::{
     model::{Clock, ServerTime, millis},
     observe::{Decision, Observer},
-    remote::{Part, Remote, Standing},
+    remote::{Part, Remote, Server, Standing},
 };
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -24,7 +30,8 @@ pub(crate) struct Heartbeat {
     pub(crate) server_time: Arc<ServerTime>,
     pub(crate) observer: Arc<Observer>,
     pub(crate) notes: mpsc::UnboundedSender<Note>,
-    pub(crate) every: Duration,
+    /// In ms; caches with a bound make it shorter.
+    pub(crate) every: Arc<AtomicU64>,
     /// Beats at once when it is told to: after a subscription, whose start must be compared with the heads.
     pub(crate) now: Arc<tokio::sync::Notify>,
 }
@@ -34,15 +41,16 @@ impl Heartbeat {
     pub(crate) async fn run(self) {
         let (mut turns, mut beats) = (Turns::default(), FuturesUnordered::new());
         while !self.notes.is_closed() {
-            for part in turns.due(self.remote.parts(), self.every) {
+            let every = Duration::from_millis(self.every.load(Ordering::Relaxed));
+            for part in turns.due(self.remote.parts(), every) {
                 beats.push(self.beat(part));
             }
             tokio::select! {
                 Some((part, answered)) = beats.next(), if !beats.is_empty() => {
                     let is_up = answered && self.remote.standing_of(&part) == Standing::Up;
-                    turns.ended(&part, (!is_up).then_some(self.every.min(PROBE)));
+                    turns.ended(&part, (!is_up).then_some(every.min(PROBE)));
                 }
-                () = turns.next(self.every) => {}
+                () = turns.next(every) => {}
                 () = self.now.notified() => turns.hurry(|_| true),
                 () = self.remote.probe_wanted() => {
                     turns.hurry(|part| self.remote.standing_of(part) != Standing::Up);
@@ -56,8 +64,9 @@ impl Heartbeat {
         let sent = millis(self.clock.precise());
         let answered = match self.remote.beat(&part, &self.proofs.known()).await {
             Ok(beat) => {
-                for (bucket, _) in beat.answers() {
-                    self.server_time.learn(bucket, beat.at, sent);
+                let buckets: Vec<_> = beat.answers().map(|(bucket, _)| bucket).collect();
+                for bucket in &buckets {
+                    self.server_time.learn(*bucket, beat.at, sent);
                 }
                 // A closed channel ends the loop above.
                 let _ = self.notes.send(Note::Beat {
@@ -65,6 +74,7 @@ impl Heartbeat {
                     heads: beat.heads,
                     agreement: beat.agreement,
                 });
+                self.confirm(sent, beat.by, buckets).await;
                 true
             }
             Err(error) => {
@@ -74,6 +84,22 @@ impl Heartbeat {
             }
         };
         (part, answered)
+    }
+
+    /// Whether its replicas still follow the server that has answered; after the answer, which need not wait for them.
+    async fn confirm(&self, sent: u64, by: Server, buckets: Vec<u16>) {
+        let Some(bucket) = buckets.last().filter(|_| self.remote.wants_replicas()) else {
+            return;
+        };
+        match self.remote.confirm(*bucket, by).await {
+            Ok(()) => {
+                let _ = self.notes.send(Note::Confirmed { sent, buckets });
+            }
+            Err(error) => {
+                self.observer.note(Decision::Unconfirmed);
+                tracing::debug!(%error, "a heartbeat was not confirmed");
+            }
+        }
     }
 }
 

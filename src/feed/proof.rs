@@ -4,7 +4,7 @@
 //! still there after its proof was read has been told of everything the proof covers.
 
 use crate::{
-    model::{Epoch, Head},
+    model::{Epoch, Head, Reach},
     remote::Known,
 };
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub(crate) struct Proofs {
     states: Box<[State]>,
     horizon: u64,
+    /// Whether a heartbeat is sure only once its server was confirmed.
+    confirms: bool,
     /// While some node of the namespace has another setting, nothing is proven.
     disagreeing: AtomicBool,
 }
@@ -20,10 +22,14 @@ pub(crate) struct Proofs {
 #[repr(align(64))]
 #[derive(Default)]
 struct State {
-    /// Until when the feed counts as live, in ms of the node's clock. Zero: never proven.
-    until: AtomicU64,
+    /// When the heartbeat was sent that proved the feed last, in ms of the node's clock and one more. Zero: never proven.
+    heard: AtomicU64,
+    /// The same of one whose server was confirmed after it.
+    sure: AtomicU64,
     /// Losses that could not be filled.
     gap: AtomicU32,
+    /// When the heartbeat was sent whose server was confirmed last, in ms and one more.
+    confirmed: AtomicU64,
     epoch: AtomicU64,
     applied: AtomicU64,
     asked: AtomicBool,
@@ -32,22 +38,33 @@ struct State {
 /// One bucket's proof, at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proof {
-    until: u64,
+    heard: u64,
+    sure: u64,
     pub(crate) gap: u32,
 }
 
 impl Proof {
-    pub(crate) fn is_live(self, now: u64) -> bool {
-        now < self.until
+    /// Whether the feed counts as live for a level that asks so much.
+    pub(crate) fn is_live(self, now: u64, reach: &Reach) -> bool {
+        let sent = if reach.sure { self.sure } else { self.heard };
+        is_within(sent, reach.proof, now)
     }
+}
+
+/// Whether what was sent a millisecond before `sent` is younger than `age`; zero was never sent, and nothing is younger than zero.
+fn is_within(sent: u64, age: u64, now: u64) -> bool {
+    sent > 0 && age > 0 && now + 1 < sent + age
 }
 
 impl Proofs {
     /// `horizon`: for how many ms a heartbeat proves.
-    pub(crate) fn new(feeds: u16, horizon: u64) -> Self {
+    ///
+    /// `confirms`: a heartbeat is sure only once its server was confirmed.
+    pub(crate) fn new(feeds: u16, horizon: u64, confirms: bool) -> Self {
         Self {
             states: (0..feeds).map(|_| State::default()).collect(),
             horizon,
+            confirms,
             disagreeing: AtomicBool::new(false),
         }
     }
@@ -55,9 +72,11 @@ impl Proofs {
     pub(crate) fn read(&self, bucket: u16) -> Proof {
         let state = self.state(bucket);
         // The time first: who sees the time of a proof must see the gap that came before it.
-        let until = state.until.load(Ordering::Acquire);
+        let heard = state.heard.load(Ordering::Acquire);
+        let sure = state.sure.load(Ordering::Acquire);
         Proof {
-            until,
+            heard,
+            sure,
             gap: state.gap.load(Ordering::Acquire),
         }
     }
@@ -75,7 +94,7 @@ impl Proofs {
     pub(crate) fn live(&self, now: u64) -> usize {
         self.states
             .iter()
-            .filter(|state| now < state.until.load(Ordering::Relaxed))
+            .filter(|state| is_within(state.heard.load(Ordering::Relaxed), self.horizon, now))
             .count()
     }
 
@@ -126,7 +145,8 @@ impl Proofs {
             return false;
         }
         for state in &self.states {
-            state.until.store(0, Ordering::Release);
+            state.heard.store(0, Ordering::Release);
+            state.sure.store(0, Ordering::Release);
             state.gap.fetch_add(1, Ordering::AcqRel);
         }
         true
@@ -137,9 +157,22 @@ impl Proofs {
         if !self.agree() {
             return;
         }
-        self.state(bucket)
-            .until
-            .fetch_max(sent + self.horizon, Ordering::AcqRel);
+        let (state, sent) = (self.state(bucket), sent + 1);
+        state.heard.fetch_max(sent, Ordering::AcqRel);
+        if !self.confirms || state.confirmed.load(Ordering::Acquire) == sent {
+            state.sure.fetch_max(sent, Ordering::AcqRel);
+        }
+    }
+
+    /// The server of the heartbeat that was sent at `sent` was confirmed after it. By the same task as [`prove`](Self::prove).
+    ///
+    /// It makes that very heartbeat sure and no other: another one may have been answered by a server that had been replaced.
+    pub(super) fn confirm(&self, bucket: u16, sent: u64) {
+        let (state, sent) = (self.state(bucket), sent + 1);
+        state.confirmed.store(sent, Ordering::Release);
+        if self.agree() && state.heard.load(Ordering::Acquire) == sent {
+            state.sure.fetch_max(sent, Ordering::AcqRel);
+        }
     }
 
     fn state(&self, bucket: u16) -> &State {
@@ -150,20 +183,69 @@ impl Proofs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Level, WhenDeaf};
+    use std::time::Duration;
+
+    fn eventual() -> Reach {
+        Level::Eventual.reach(WhenDeaf::Ask, 1000)
+    }
+
+    fn bounded(millis: u64) -> Reach {
+        Level::Bounded(Duration::from_millis(millis)).reach(WhenDeaf::Ask, 1000)
+    }
+
+    fn strict() -> Reach {
+        Level::Strict.reach(WhenDeaf::Ask, 1000)
+    }
+
+    #[test]
+    fn a_heartbeat_proves_for_as_long_as_the_level_says_from_when_it_was_sent() {
+        let proofs = Proofs::new(1, 1000, false);
+        assert!(!proofs.read(0).is_live(0, &eventual()));
+
+        proofs.prove(0, 0);
+
+        let proof = proofs.read(0);
+        assert!(proof.is_live(999, &eventual()) && !proof.is_live(1000, &eventual()));
+        assert!(proof.is_live(299, &bounded(300)) && !proof.is_live(300, &bounded(300)));
+        assert!(proof.is_live(2999, &bounded(3000)) && !proof.is_live(3000, &bounded(3000)));
+        assert!(!proof.is_live(0, &strict()));
+    }
+
+    #[test]
+    fn where_replicas_confirm_a_heartbeat_is_sure_only_with_its_own_confirmation() {
+        let proofs = Proofs::new(1, 1000, true);
+        proofs.prove(0, 10);
+        assert!(
+            proofs.read(0).is_live(10, &eventual()) && !proofs.read(0).is_live(10, &bounded(500))
+        );
+
+        proofs.confirm(0, 10);
+        assert!(proofs.read(0).is_live(509, &bounded(500)));
+
+        // Another server may have answered the later one.
+        proofs.prove(0, 400);
+        assert!(!proofs.read(0).is_live(510, &bounded(500)));
+        // The confirmation comes first where the head was ahead of the push.
+        proofs.confirm(0, 800);
+        assert!(!proofs.read(0).is_live(810, &bounded(500)));
+        proofs.prove(0, 800);
+        assert!(proofs.read(0).is_live(810, &bounded(500)));
+    }
 
     #[test]
     fn nothing_is_proven_while_the_nodes_disagree_nor_what_was_before() {
-        let proofs = Proofs::new(2, 1000);
+        let proofs = Proofs::new(2, 1000, false);
         proofs.prove(0, 5);
-        assert!(!proofs.agreed(true) && proofs.read(0).is_live(5));
+        assert!(!proofs.agreed(true) && proofs.read(0).is_live(5, &eventual()));
         let before = proofs.read(0).gap;
 
         assert!(proofs.agreed(false) && !proofs.agreed(false));
         proofs.prove(0, 6);
-        assert!(!proofs.agree() && !proofs.read(0).is_live(6));
+        assert!(!proofs.agree() && !proofs.read(0).is_live(6, &eventual()));
 
         assert!(proofs.agreed(true));
         proofs.prove(0, 7);
-        assert!(proofs.read(0).is_live(7) && proofs.read(0).gap > before + 1);
+        assert!(proofs.read(0).is_live(7, &eventual()) && proofs.read(0).gap > before + 1);
     }
 }

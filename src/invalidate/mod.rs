@@ -21,7 +21,6 @@ pub use self::receipt::Receipt;
 pub(crate) use self::{
     carry_out::carry_out,
     journal::{Journal, OldTag},
-    receipt::Audience,
     resend::resend,
     send::{Invalidated, Sender, Sent},
     sweep::Sweeper,

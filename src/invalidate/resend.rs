@@ -16,6 +16,15 @@ use tokio::time::sleep;
 impl Sender {
     /// Sends one that waits; false if Redis did not take it.
     async fn send(&self, pending: &Pending) -> bool {
+        // While too few follow it would be done again and again, and each time everybody would load anew.
+        let bucket = match &pending.subject {
+            Subject::Entity { at, .. } => at.id.bucket,
+            Subject::Tag(_) => self.remote.tag_bucket(),
+        };
+        if let Err(error) = self.remote.is_followed(bucket).await {
+            tracing::debug!(%error, "a pending invalidation waits for replicas");
+            return false;
+        }
         let sent = match &pending.subject {
             Subject::Entity { at, pointer_ttl } => {
                 self.send_entity(at, *pointer_ttl, pending.strength).await

@@ -16,7 +16,14 @@ use crate::{
     remote::{BUMPS, Bump, Bumped, Order, Remote, RemoteError},
     tags::TagTable,
 };
-use std::{slice, sync::Arc};
+use std::{
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 /// What an invalidation needs.
 #[derive(Clone)]
@@ -29,7 +36,8 @@ pub(crate) struct Sender {
     pub(crate) errands: Option<Arc<Errands>>,
     /// Whether bumps note what the edge has to purge.
     pub(crate) record: Option<Recording>,
-    pub(crate) audience: Audience,
+    /// In ms; the longest that a cache of this process serves what it was not told of.
+    pub(crate) heard_after: Arc<AtomicU64>,
 }
 
 /// What became of an invalidation.
@@ -55,6 +63,14 @@ struct Told {
 }
 
 impl Sender {
+    /// Who is to hear of an invalidation.
+    pub(crate) fn audience(&self) -> Audience {
+        Audience {
+            heard_after: Duration::from_millis(self.heard_after.load(Ordering::Relaxed)),
+            has_edge: self.errands.is_some(),
+        }
+    }
+
     /// Invalidates one entity: the bump, then `touch` for this process, then whatever shows it, then the edge.
     ///
     /// # Errors
@@ -91,7 +107,7 @@ impl Sender {
         bump: Bump,
         touch: impl Fn(&Address, Touch),
     ) -> Result<Receipt, Error> {
-        let (mut receipt, mut failed) = (Receipt::new(self.audience), None);
+        let (mut receipt, mut failed) = (Receipt::new(self.audience()), None);
         for piece in at.chunks(BUMPS) {
             for sent in self.invalidate_piece(piece, bump, &touch).await {
                 match sent {

@@ -150,7 +150,7 @@ impl Question {
         };
         Ok(match opened.turn {
             Turn::Lead => leased(Some(self.token)),
-            Turn::Hit(bytes) => match shelf.unpack(at, &bytes, None, live).await? {
+            Turn::Hit(bytes) => match shelf.unpack(at, &bytes, None, live, opened.by).await? {
                 Unpacked::Fresh(entry) => Meaning::Acquired(Acquired::Value(entry, ticket)),
                 // Stale, dead, bad or refused: ask again, without it.
                 Unpacked::Stale(entry) => {

@@ -324,9 +324,10 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
         current
     }
 
-    /// For as long as the load was begun at most a second ago: nothing tells of an invalidation meanwhile.
+    /// For as long as the load was begun at most a second ago, or what the level allows: nothing tells of an invalidation meanwhile.
     fn keep_unproven(&self, draft: Draft<V>, ticket: Ticket) -> Arc<Entry<V>> {
-        let ttl = GUTTER.min(self.shelf.policy.local_ttl_millis());
+        let gutter = self.shelf.reach.gutter;
+        let ttl = gutter.min(self.shelf.policy.local_ttl_millis());
         let lifetime = Lifetime {
             born: self.began,
             deadline: self.began + ttl.min(draft.ttl),
@@ -336,7 +337,9 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
             ..ticket.place
         };
         let entry = self.shelf.unstored(self.at, draft, None, lifetime, place);
-        if self.shelf.fits(self.at, &entry) {
+        if gutter == 0 {
+            // Nothing could be served of it.
+        } else if self.shelf.fits(self.at, &entry) {
             self.shelf.put_unproven(self.at.id, &entry, ticket);
         } else {
             self.shelf.tell_of_too_large();
@@ -437,6 +440,3 @@ impl Drop for AbortOnDrop {
         self.0.abort();
     }
 }
-
-/// How long an unproven value is kept, in ms.
-const GUTTER: u64 = 1000;

@@ -6,10 +6,10 @@ use crate::{
     local::{Local, Ticket},
     model::{
         Address, CacheName, Clock, EntityId, Entry, Generation, Labels, Lifetime, Place, Policy,
-        Position, RenderedKey, Seal, ServerTime, Visibility, millis,
+        Position, Reach, RenderedKey, Seal, ServerTime, Trust, Visibility, millis,
     },
     observe::{Decision, Observer},
-    remote::{LARGE, LARGE_FACTOR, Remote, RemoteError},
+    remote::{LARGE, LARGE_FACTOR, Remote, RemoteError, Server},
     tags::{Standing, TagTable},
     tasks::Tasks,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Shelf<V> {
     pub(crate) told_of_foreign: AtomicBool,
     /// Always true, but in tests that prove what the check of a fill is good for.
     pub(crate) guarded: bool,
+    /// What the level asks of proofs and answers.
+    pub(crate) reach: Reach,
     pub(crate) buckets: u16,
 }
 
@@ -84,6 +86,25 @@ pub(crate) struct Origin {
     pub(crate) birth: u64,
     pub(crate) position: Position,
     pub(crate) load_micros: u32,
+}
+
+/// Whether no tag of an entry was bumped since its load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) current: bool,
+    /// Who said so, where Redis was asked.
+    pub(crate) asked: Option<Server>,
+}
+
+impl Verdict {
+    const OLD: Self = Self {
+        current: false,
+        asked: None,
+    };
+    const KNOWN: Self = Self {
+        current: true,
+        asked: None,
+    };
 }
 
 impl<V: Send + Sync + 'static> Shelf<V> {
@@ -227,27 +248,59 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         &self,
         entry: &Entry<V>,
         live: bool,
-    ) -> Result<bool, RemoteError> {
-        let current = match self.standing(entry) {
-            Standing::Refused => false,
-            Standing::Current if live => true,
-            _ => self.ask_tags(entry).await? && self.standing(entry) != Standing::Refused,
+    ) -> Result<Verdict, RemoteError> {
+        let verdict = match self.standing(entry) {
+            Standing::Refused => Verdict::OLD,
+            Standing::Current if live => Verdict::KNOWN,
+            _ => {
+                let verdict = self.ask_tags(entry).await?;
+                Verdict {
+                    current: verdict.current && self.standing(entry) != Standing::Refused,
+                    ..verdict
+                }
+            }
         };
-        if !current {
+        if !verdict.current {
             self.observer.note(Decision::TagRefusal);
         }
-        Ok(current)
+        Ok(verdict)
     }
 
-    async fn ask_tags(&self, entry: &Entry<V>) -> Result<bool, RemoteError> {
+    /// Whether those who gave an answer about an entity of the bucket, and `asked` about its tags, are to be believed.
+    pub(crate) async fn vouched(
+        &self,
+        bucket: u16,
+        by: Server,
+        asked: Option<Server>,
+    ) -> Result<(), RemoteError> {
+        let trust = self.reach.trust;
+        if trust == Trust::AtOnce {
+            return Ok(());
+        }
+        let entity = self.remote.vouch(bucket, by, trust);
+        let vouched = match asked {
+            // Side by side, so that one beat may answer for both.
+            Some(asked) => {
+                let tags = self.remote.vouch(self.buckets, asked, trust);
+                tokio::try_join!(entity, tags).map(|_| ())
+            }
+            None => entity.await,
+        };
+        if vouched.is_err() {
+            self.observer.note(Decision::Unconfirmed);
+        }
+        vouched
+    }
+
+    async fn ask_tags(&self, entry: &Entry<V>) -> Result<Verdict, RemoteError> {
         let Some(position) = entry.place().position else {
-            return Ok(false);
+            return Ok(Verdict::OLD);
         };
         self.observer.note(Decision::TagLookup);
         let hashes: Vec<_> = self.hashes(entry).collect();
         let known = self.remote.tags(&hashes).await?;
         let Some(head) = known.head else {
-            return Ok(false);
+            return Ok(Verdict::OLD);
         };
         let bumped = known.bumps.iter().any(|(_, bump)| bump.hard > position.n);
         let current = head.epoch == position.epoch && known.floor <= position.n && !bumped;
@@ -258,7 +311,10 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         if current {
             entry.judged_until(head.n);
         }
-        Ok(current)
+        Ok(Verdict {
+            current,
+            asked: Some(known.by),
+        })
     }
 
     /// One of its tags was softly invalidated at this place of the feed, which is a time in µs or ahead of it.

@@ -5,7 +5,7 @@ use crate::{
     codec,
     model::{Address, Content, Entry, Epoch, Generation, Place, Version},
     observe::Decision,
-    remote::{Discard, RemoteError, Snapshot},
+    remote::{Discard, RemoteError, Server, Snapshot},
 };
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         // The version first: an old value that also is of another format is nobody's fault.
         match codec::generation(bytes) {
             Some(found) if found == (current.epoch.0, current.version.0) => {
-                self.unpack(at, bytes, None, live).await
+                self.unpack(at, bytes, None, live, snapshot.by).await
             }
             Some((epoch, version)) => {
                 let found = Generation {
@@ -44,7 +44,10 @@ impl<V: Send + Sync + 'static> Shelf<V> {
                     version: Version(version),
                 };
                 match snapshot.expired_at(found) {
-                    Some(expired) => self.unpack(at, bytes, Some(expired), live).await,
+                    Some(expired) => {
+                        self.unpack(at, bytes, Some(expired), live, snapshot.by)
+                            .await
+                    }
                     None => Ok(Unpacked::Refused(Discard::Nothing)),
                 }
             }
@@ -53,22 +56,25 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     }
 
     /// The value in these bytes, which are of the current version or, where it was softly invalidated at `expired_at`, of one
-    /// before.
+    /// before. `by`: who has answered with them.
     pub(crate) async fn unpack(
         &self,
         at: &Address,
         bytes: &[u8],
         expired_at: Option<u64>,
         live: bool,
+        by: Server,
     ) -> Result<Unpacked<V>, RemoteError> {
         let entry = match self.open(at, bytes, expired_at) {
             Ok(Some(entry)) => entry,
             Ok(None) => return Ok(Unpacked::Refused(refused(bytes))),
             Err(reason) => return Ok(Unpacked::Refused(self.bad(at, reason, bytes))),
         };
-        if !self.is_current(&entry, live).await? {
+        let verdict = self.is_current(&entry, live).await?;
+        if !verdict.current {
             return Ok(Unpacked::Refused(refused(bytes)));
         }
+        self.vouched(at.id.bucket, by, verdict.asked).await?;
         let entry = Arc::new(entry);
         Ok(if entry.is_over(self.now()) {
             Unpacked::Stale(entry)

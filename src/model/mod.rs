@@ -6,6 +6,7 @@ mod entry;
 mod event;
 mod key;
 mod labels;
+mod level;
 mod policy;
 mod server_time;
 mod subject;
@@ -18,7 +19,8 @@ pub use self::{
     event::Strength,
     key::{CacheKey, KeyWriter},
     labels::Visibility,
-    policy::{Level, Policy},
+    level::{Level, WhenDeaf},
+    policy::Policy,
     subject::EdgeSubject,
     tag::Tag,
     version::{Epoch, Stamp, StoreVersion, Version},
@@ -30,6 +32,7 @@ pub(crate) use self::{
     event::{Event, EventKind, TagBump},
     key::RenderedKey,
     labels::{Labels, Place, Position},
+    level::{Deaf, Reach, Trust},
     server_time::ServerTime,
     subject::{Noted, PurgeNote, Recording, TOO_MANY, Wish},
     tag::{cache_tag, entity_tag, everything_tag, nested_tag},

@@ -1,22 +1,12 @@
 //! How long a value lives, and how it may be served. There is no cache without a TTL.
 
-use super::{Visibility, clock::millis};
+use super::{
+    Visibility,
+    clock::millis,
+    level::{Level, WhenDeaf},
+};
 use crate::error::Error;
 use std::time::Duration;
-
-/// What a read may return; chosen per cache.
-///
-/// It holds only what is built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Level {
-    /// Data invalidated at most the feed's lag ago, about a millisecond; after a lost event at most two
-    /// heartbeats (1 s by default) while connected; cut off from Redis at most the local TTL, and then the answer
-    /// says so: [`Outcome::LocalUnproven`](crate::Outcome::LocalUnproven).
-    #[default]
-    Eventual,
-}
 
 /// How long values of a cache live, and how.
 ///
@@ -46,6 +36,7 @@ pub struct Policy {
     pub(crate) max_queued_loads: Option<usize>,
     pub(crate) local_capacity: u64,
     pub(crate) level: Level,
+    pub(crate) when_deaf: WhenDeaf,
 }
 
 impl Policy {
@@ -69,6 +60,7 @@ impl Policy {
             max_queued_loads: None,
             local_capacity: 64 << 20,
             level: Level::Eventual,
+            when_deaf: WhenDeaf::Ask,
         }
     }
 
@@ -223,8 +215,17 @@ impl Policy {
         self
     }
 
+    /// What becomes of a value of this process while its feed is not proven to be live; for [`Level::Bounded`] only.
+    /// Default: [`WhenDeaf::Ask`].
+    #[must_use]
+    pub const fn when_deaf(mut self, choice: WhenDeaf) -> Self {
+        self.when_deaf = choice;
+        self
+    }
+
     /// The same policy, or the setting that is wrong.
     pub(crate) fn checked(self) -> Result<Self, Error> {
+        self.level.check(self.when_deaf)?;
         check("ttl", self.ttl, SHORTEST)?;
         check("absent_ttl", self.absent_ttl_or_default(), Duration::ZERO)?;
         check("local_ttl", self.local_ttl_or_default(), SHORTEST)?;

@@ -64,6 +64,8 @@ pub(super) struct Facts {
     pub(super) config: Result<Texts, String>,
     /// How long it takes to answer a PING, where it did.
     pub(super) latency: Option<Duration>,
+    /// How many replicas are to have what is invalidated.
+    pub(super) wanted: usize,
 }
 
 /// Texts by name: a reply to INFO or CONFIG GET.
@@ -119,7 +121,7 @@ pub(super) fn judge(facts: &Facts, limit: Duration, clustered: bool) -> Vec<Find
         Ok(info) => {
             findings.extend(version(info));
             findings.extend(cluster(info, clustered));
-            findings.extend(replication(info));
+            findings.extend(replication(info, facts.wanted as u64));
             findings.extend(memory(info));
         }
         Err(why) => findings.push(unchecked("info", "INFO", why, INFO_TELLS)),
@@ -175,7 +177,7 @@ fn coverage(config: &Texts) -> Option<Finding> {
     })
 }
 
-fn replication(info: &Texts) -> Option<Finding> {
+fn replication(info: &Texts, wanted: u64) -> Option<Finding> {
     if info.is("role", "slave") {
         let master = info.get("master_host").unwrap_or("unknown");
         let port = info.get("master_port").unwrap_or("unknown");
@@ -187,16 +189,27 @@ fn replication(info: &Texts) -> Option<Finding> {
             ),
         ));
     }
-    let replicas = info
-        .number("connected_slaves")
-        .filter(|replicas| *replicas > 0)?;
+    let replicas = info.number("connected_slaves")?;
+    if replicas < wanted {
+        return Some(unwise(
+            "replicas",
+            format!(
+                "the redis server has {replicas} replica(s), and `replicas` is {wanted}: invalidations stay pending, and caches of \
+                 the levels Bounded and Strict ask the store, until as many follow"
+            ),
+        ));
+    }
+    if replicas == 0 || wanted > 0 {
+        return None;
+    }
     Some(unwise(
         "replicas",
         format!(
             "the redis server has {replicas} replica(s), and replication is asynchronous: a failover may lose \
              invalidations, so everything is loaded anew after it; and as long as a master that was replaced still answers \
              some nodes, these do not hear of what the others invalidate. Set `min-replicas-to-write 1` and \
-             `min-replicas-max-lag 1`, so that it soon takes no more invalidations"
+             `min-replicas-max-lag 1`, so that it soon takes no more invalidations; for the levels Bounded and Strict set \
+             `TiersBuilder::replicas`"
         ),
     ))
 }
@@ -337,6 +350,7 @@ mod tests {
             info: Ok(Texts::of_info(info)),
             config: Ok(config(limits, save)),
             latency: Some(Duration::from_millis(1)),
+            wanted: 0,
         };
         let findings = judge(&facts, Duration::from_millis(50), false);
         let summary = |finding: &Finding| (finding.advice().subject(), finding.is_broken());
@@ -424,11 +438,25 @@ mod tests {
     }
 
     #[test]
+    fn fewer_replicas_than_are_wanted_are_told_of_and_as_many_are_not() {
+        let told = |following: u32, wanted| {
+            let info = Texts::of_info(&format!("role:master\nconnected_slaves:{following}"));
+            let finding = replication(&info, wanted)?;
+            Some(finding.advice().message().to_owned())
+        };
+
+        assert_eq!((told(0, 0), told(1, 1), told(2, 1)), (None, None, None));
+        assert!(told(1, 2).unwrap().contains("stay pending"));
+        assert!(told(1, 0).unwrap().contains("TiersBuilder::replicas"));
+    }
+
+    #[test]
     fn what_could_not_be_asked_is_said_and_is_no_error() {
         let facts = Facts {
             info: Err("NOPERM".into()),
             config: Err("NOPERM".into()),
             latency: None,
+            wanted: 0,
         };
 
         let findings = judge(&facts, Duration::from_millis(50), false);

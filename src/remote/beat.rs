@@ -49,6 +49,7 @@ impl RedisRemote {
             heads: self.fenced(&records, server, known).await,
             at,
             agreement,
+            by: server,
         })
     }
 

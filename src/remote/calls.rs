@@ -45,7 +45,7 @@ impl RedisRemote {
             let on = &node.connections;
             run_on(on, class, script, keys, arguments).await
         };
-        self.nodes.ask(bucket, run).await
+        Box::pin(self.nodes.ask(bucket, run)).await
     }
 
     /// One script for each of these keys, with its bucket, in one pipeline for each server.
@@ -61,7 +61,8 @@ impl RedisRemote {
         let run = |node: Arc<Node>, chosen: Vec<usize>| async move {
             run_all_on(&node.connections, class, script, calls, &chosen).await
         };
-        self.nodes.ask_all(&buckets, run).await
+        // In a box: the compiler does not follow futures that lie so deep in each other.
+        Box::pin(self.nodes.ask_all(&buckets, run)).await
     }
 }
 

@@ -8,6 +8,7 @@
 use super::{
     RemoteError,
     breaker::{Breaker, Signals, Standing, Trouble},
+    confirm::Quorum,
     identity::{Server, question},
     link::{CONNECT, Link, Wire},
     pace::Pace,
@@ -29,6 +30,8 @@ use tokio::{
 pub(super) struct Connections {
     small: Link,
     large: Link,
+    /// For beats: `WAIT` holds up whatever comes behind it.
+    beating: Link,
     /// The same server over RESP3, which pushes need.
     pushing: Client,
     breaker: Breaker,
@@ -45,6 +48,7 @@ pub(super) struct Settings {
     pub(super) skip_slow: bool,
     /// Whether each server is asked who it is.
     pub(super) fenced: bool,
+    pub(super) quorum: Quorum,
     pub(super) signals: Signals,
 }
 
@@ -61,7 +65,7 @@ pub(super) enum Class {
 impl Connections {
     /// Prepares connections to one server; connects at the first call.
     pub(super) fn new(info: ConnectionInfo, settings: &Settings) -> Result<Self, Error> {
-        let Settings { limit, fenced, .. } = *settings;
+        let (limit, fenced) = (settings.limit, settings.fenced);
         let over_resp3 = info
             .redis_settings()
             .clone()
@@ -70,7 +74,8 @@ impl Connections {
         let client = Client::open(info).map_err(refused)?;
         Ok(Self {
             small: Link::new(client.clone(), fenced),
-            large: Link::new(client, fenced),
+            large: Link::new(client.clone(), fenced),
+            beating: Link::new(client, fenced),
             pushing,
             breaker: Breaker::new(settings.signals.clone()),
             pace: Pace::new(limit, settings.skip_slow),
@@ -185,6 +190,7 @@ impl Connections {
         match &answer {
             Ok((_, server)) => {
                 self.large.agree(*server);
+                self.beating.agree(*server);
                 self.answered(sent);
             }
             Err(error) => {
@@ -192,9 +198,30 @@ impl Connections {
                     tracing::warn!(%error, "redis is away: reads go to the store");
                 }
                 self.leave(error, &[Class::Small, Class::Large]);
+                self.beating.renew();
             }
         }
         answer
+    }
+
+    /// Sends a pipeline on the connection of its own and asks the server who it is, unless Redis is away. It may take
+    /// [`patience`](Self::patience) longer than a call.
+    ///
+    /// What fails here tells nothing of the server: replicas may be late.
+    pub(super) async fn witness(&self, pipeline: &Pipeline) -> Answered<Vec<Value>> {
+        self.check_up()?;
+        let until = Instant::now() + self.limit + self.patience();
+        let ask = |wire: Wire| probed(wire, pipeline);
+        let answer = over(&self.beating, until, ask).await;
+        if matches!(answer, Err(RemoteError::Timeout)) {
+            self.beating.renew();
+        }
+        answer
+    }
+
+    /// How long replicas are waited for.
+    pub(super) fn patience(&self) -> Duration {
+        self.limit
     }
 
     /// A probe that was sent at `sent` was answered.
@@ -233,23 +260,7 @@ impl Connections {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let link = self.link(class);
-        let call = async {
-            let wire = link.wire().await?;
-            let answer = ask(wire.clone()).await;
-            if answer
-                .as_ref()
-                .is_err_and(RedisError::is_unrecoverable_error)
-            {
-                link.leave(&wire);
-            }
-            // After the answer: whoever was asked meanwhile has told of a later moment.
-            Ok((answer?, wire.server()))
-        };
-        match timeout_at(until, call).await {
-            Ok(answer) => answer.map_err(RemoteError::Failed),
-            Err(_) => Err(RemoteError::Timeout),
-        }
+        over(self.link(class), until, ask).await
     }
 
     /// Asks the server something beside its keys, also while it is away: the answer tells nothing of how it stands.
@@ -347,6 +358,7 @@ impl Connections {
     /// Lets go of the connections: those in their place would connect at the next call.
     pub(super) fn close(&self) {
         self.renew(&[Class::Small, Class::Large]);
+        self.beating.renew();
     }
 
     /// Throws connections away: one that is frozen or half open would never be left otherwise, and one that was
@@ -375,6 +387,29 @@ impl Connections {
             Class::Small => &self.small,
             Class::Large => &self.large,
         }
+    }
+}
+
+/// Makes a call on this connection until `until`; answers what the connection knows of its server.
+async fn over<T, F>(link: &Link, until: Instant, ask: impl FnOnce(Wire) -> F) -> Answered<T>
+where
+    F: Future<Output = Result<T, RedisError>>,
+{
+    let call = async {
+        let wire = link.wire().await?;
+        let answer = ask(wire.clone()).await;
+        if answer
+            .as_ref()
+            .is_err_and(RedisError::is_unrecoverable_error)
+        {
+            link.leave(&wire);
+        }
+        // After the answer: whoever was asked meanwhile has told of a later moment.
+        Ok((answer?, wire.server()))
+    };
+    match timeout_at(until, call).await {
+        Ok(answer) => answer.map_err(RemoteError::Failed),
+        Err(_) => Err(RemoteError::Timeout),
     }
 }
 
@@ -444,6 +479,7 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
         RemoteError::Away
         | RemoteError::Doubted
         | RemoteError::Uncovered
+        | RemoteError::Unconfirmed
         | RemoteError::Nonsense(_) => false,
     }
 }

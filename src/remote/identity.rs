@@ -8,9 +8,10 @@ use redis::{Cmd, RedisError, ServerErrorKind, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a connection knows of the server it reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Server {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Server {
     /// It has not said yet, or is a replica, which may lag behind any invalidation: no record of it is believed.
+    #[default]
     Unknown,
     /// It does not tell: every record is believed.
     Silent,
@@ -46,6 +47,11 @@ impl Server {
             Ok(id) if id > SILENT => Self::Known(id),
             _ => Self::Unknown,
         }
+    }
+
+    /// The owner of a record.
+    pub(super) fn owning(owner: &[u8]) -> Self {
+        parse(owner).map_or(Self::Silent, Self::Known)
     }
 
     /// Whether a record with this owner counts on this server.

@@ -26,14 +26,17 @@ use tokio::{
 pub(super) struct Inspector {
     nodes: Arc<Nodes>,
     layout: Layout,
+    /// How many replicas are to have what is invalidated.
+    replicas: usize,
     advice: Mutex<Vec<Advice>>,
 }
 
 impl Inspector {
-    pub(super) fn new(nodes: Arc<Nodes>, layout: Layout) -> Self {
+    pub(super) fn new(nodes: Arc<Nodes>, layout: Layout, replicas: usize) -> Self {
         Self {
             nodes,
             layout,
+            replicas,
             advice: Mutex::default(),
         }
     }
@@ -105,12 +108,14 @@ impl Inspector {
             info: info(connections).await,
             config: config(connections).await,
             latency: latency(connections).await,
+            wanted: self.replicas,
         };
         let (limit, clustered) = (connections.limit(Class::Small), self.nodes.is_cluster());
         let mut findings = judge(&facts, limit, clustered);
         // What a server of another kind does not know is not a missing right.
         if !findings.iter().any(Finding::is_broken) {
-            findings.extend(rights(connections, &self.layout, bucket).await);
+            let waits = self.replicas > 0;
+            findings.extend(rights(connections, &self.layout, bucket, waits).await);
         }
         findings
     }
@@ -226,8 +231,17 @@ async fn latency(connections: &Connections) -> Option<Duration> {
 }
 
 /// The first right that is missing, if any is.
-async fn rights(connections: &Connections, layout: &Layout, bucket: u16) -> Option<Finding> {
-    for (name, command) in harmless(layout, bucket) {
+async fn rights(
+    connections: &Connections,
+    layout: &Layout,
+    bucket: u16,
+    waits: bool,
+) -> Option<Finding> {
+    let mut wait = cmd("WAIT");
+    // For nobody: it answers at once.
+    wait.arg(0).arg(1);
+    let wait = waits.then_some(("WAIT", wait));
+    for (name, command) in harmless(layout, bucket).into_iter().chain(wait) {
         if let Err(error) = connections.send(Class::Small, &command).await
             && is_forbidden(&error)
         {
@@ -313,4 +327,4 @@ async fn of_a_connection(
 const PINGS: usize = 5;
 /// As in `docs/redis-layout.md`.
 const COMMANDS: &str = "+mget +get +set +del +unlink +pttl +pexpire +hget +hset +hlen +hgetall +hscan +hdel \
-    +xadd +xrange +spublish +ssubscribe +time +ping +info +config|get +multi +exec +eval +evalsha +select +cluster|slots +cluster|nodes";
+    +xadd +xrange +spublish +ssubscribe +time +ping +info +config|get +multi +exec +eval +evalsha +select +wait +cluster|slots +cluster|nodes";

@@ -71,6 +71,11 @@ impl Layout {
         self.record(bucket, b"0")
     }
 
+    /// Written with a beat where replicas are to confirm; nobody reads it. TTL: a minute.
+    pub(super) fn beat(&self, bucket: u16) -> Name {
+        self.record(bucket, b"b")
+    }
+
     /// The last events of a bucket, a stream. No TTL, bounded in length.
     pub(super) fn log(&self, bucket: u16) -> Name {
         self.record(bucket, b"l")

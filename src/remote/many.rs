@@ -162,7 +162,9 @@ impl Remote {
                 }
             }
         };
-        timed_many("bump_many", answers).await
+        let answers = timed_many("bump_many", answers).await;
+        let of = |bumped: &Bumped| (bumped.stamp.bucket, bumped.by);
+        self.acknowledge_all(answers, of).await
     }
 }
 
@@ -179,7 +181,8 @@ impl RedisRemote {
             let own: Vec<_> = places.iter().map(|place| asks[*place]).collect();
             self.read_many_on(&node, class, &own).await
         };
-        self.nodes.ask_all(buckets, read).await
+        // In a box: the compiler does not follow futures that lie so deep in each other.
+        Box::pin(self.nodes.ask_all(buckets, read)).await
     }
 
     async fn read_many_on(&self, node: &Node, class: Class, asks: &[Ask<'_>]) -> Answers<Snapshot> {
@@ -356,6 +359,7 @@ fn snapshots(
             None
         };
         Ok(Snapshot {
+            by: server,
             head,
             pointer,
             value,

@@ -10,7 +10,8 @@ mod replica;
 use self::faults::{Faults, Way};
 use super::{
     Agreement, Beat, Bump, Bumped, Fill, Filled, Heard, Known, Layout, Open, Opened, Push,
-    RemoteError, Replay, Snapshot, Standing, TagsKnown, Trouble, agreement,
+    RemoteError, Replay, Server, Snapshot, Standing, TagsKnown, Trouble, agreement,
+    confirm::{Beats, Quorum},
     purges::TagNotes,
     records::{Keys, Now, Records},
 };
@@ -82,7 +83,13 @@ impl InProcess {
     }
 
     /// `limit`: how long a call may take; `fenced`: whether an epoch counts only on the server that it began on.
-    pub(crate) fn attach(&self, layout: Layout, limit: Duration, fenced: bool) -> Attached {
+    pub(crate) fn attach(
+        &self,
+        layout: Layout,
+        limit: Duration,
+        fenced: bool,
+        quorum: Quorum,
+    ) -> Attached {
         let mut spaces = locked(&self.0.spaces);
         let space = spaces
             .entry(layout.root().to_owned())
@@ -93,6 +100,7 @@ impl InProcess {
             layout,
             fenced,
             way: Way::new(limit),
+            beats: Beats::new(quorum),
         }
     }
 }
@@ -116,6 +124,7 @@ pub(crate) struct Attached {
     pub(super) layout: Layout,
     fenced: bool,
     way: Way,
+    pub(super) beats: Beats,
 }
 
 // The operations never wait, but at the gate; they are async as those of the other remote are.
@@ -139,6 +148,7 @@ impl Attached {
         let (records, now) = self.records(at.id.bucket)?;
         let value = records.value(&self.layout.value(at), now).cloned();
         Ok(Snapshot {
+            by: Server::Known(records.server),
             head: records.control,
             pointer: records.pointer(&self.layout.pointer(at), now),
             value,
@@ -148,6 +158,7 @@ impl Attached {
     pub(super) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
         let (records, now) = self.records(at.id.bucket)?;
         Ok(Snapshot {
+            by: Server::Known(records.server),
             head: records.control,
             pointer: records.pointer(&self.layout.pointer(at), now),
             value: None,
@@ -173,6 +184,7 @@ impl Attached {
             now,
         );
         Ok(Opened {
+            by: Server::Known(records.server),
             head,
             generation,
             at: now.millis(),
@@ -228,6 +240,7 @@ impl Attached {
         }
         self.space.tell(&self.hub.faults, at.id.bucket, done.event);
         Ok(Bumped {
+            by: Server::Known(records.server),
             stamp: Stamp {
                 bucket: at.id.bucket,
                 epoch: head.epoch,
@@ -254,10 +267,11 @@ impl Attached {
         tags: &[u64],
         strength: Strength,
         notes: Option<TagNotes<'_>>,
-    ) -> Result<Vec<Stamp>, RemoteError> {
+    ) -> Result<(Vec<Stamp>, Server), RemoteError> {
         let bucket = self.layout.tag_bucket();
         let (mut records, now) = self.records(bucket)?;
         let (_, fence) = records.control(now);
+        let by = Server::Known(records.server);
         self.space.tell(&self.hub.faults, bucket, fence);
         let stamp = |(place, tag): (usize, &u64)| {
             let event = records.bump_tag(*tag, strength, now);
@@ -273,7 +287,7 @@ impl Attached {
                 n: event.n,
             }
         };
-        Ok(tags.iter().enumerate().map(stamp).collect())
+        Ok((tags.iter().enumerate().map(stamp).collect(), by))
     }
 
     pub(super) async fn tags(&self, tags: &[u64]) -> Result<TagsKnown, RemoteError> {
@@ -307,7 +321,23 @@ impl Attached {
             heads,
             at: self.hub.now().millis(),
             agreement: Some(self.agreement()),
+            by: self.server(),
         })
+    }
+
+    /// The server that answers now; all buckets are on the same.
+    fn server(&self) -> Server {
+        let tags = &self.space.buckets[usize::from(self.layout.tag_bucket())];
+        Server::Known(locked(tags).server)
+    }
+
+    /// A replica that was cut off does not confirm.
+    pub(super) async fn beaten(&self, _bucket: u16) -> Result<Server, RemoteError> {
+        self.reached().await?;
+        if self.beats.quorum.replicas > 0 && self.space.is_alone() {
+            return Err(RemoteError::Unconfirmed);
+        }
+        Ok(self.server())
     }
 
     /// Written if it is missing, as in Redis.
@@ -424,6 +454,14 @@ impl Space {
             #[cfg(feature = "test-util")]
             replica: replica::Replica::default(),
         }
+    }
+
+    /// Whether nothing that is written reaches the replica.
+    fn is_alone(&self) -> bool {
+        #[cfg(feature = "test-util")]
+        return self.replica.is_held();
+        #[cfg(not(feature = "test-util"))]
+        false
     }
 
     /// Pushes an event, under its bucket's lock: so all nodes see a bucket's events in their order.

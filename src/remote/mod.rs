@@ -10,6 +10,7 @@ mod beat;
 mod breaker;
 mod calls;
 mod cluster;
+mod confirm;
 mod connection;
 mod dependents;
 mod fence;
@@ -46,12 +47,14 @@ pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
     breaker::{Standing, Trouble},
+    confirm::Quorum,
     connection::LARGE_FACTOR,
     fence::Known,
+    identity::Server,
     layout::Layout,
     many::{Ask, BUMPS, CALLS},
     memory::Attached,
-    nodes::Reach,
+    nodes::Target,
     part::{NodeStanding, Part},
     purges::TagNotes,
     store::{LARGE, RedisRemote},
@@ -74,6 +77,8 @@ pub(crate) enum Remote {
 /// What one read finds: whatever is missing is unknown.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
+    /// Who has answered.
+    pub(crate) by: Server,
     pub(crate) head: Option<Head>,
     pub(crate) pointer: Option<Pointer>,
     pub(crate) value: Option<Vec<u8>>,
@@ -125,6 +130,7 @@ pub(crate) enum Discard {
 /// The answer to [`Open`]: with the head and the Redis time, in ms, at which it was given.
 #[derive(Debug)]
 pub(crate) struct Opened {
+    pub(crate) by: Server,
     pub(crate) head: Head,
     pub(crate) generation: Generation,
     pub(crate) at: u64,
@@ -170,6 +176,7 @@ pub(crate) struct Bump {
 /// What Redis made of a [`Bump`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bumped {
+    pub(crate) by: Server,
     pub(crate) stamp: Stamp,
     /// A value may be stored that shows the entity: its tag must be bumped, too.
     pub(crate) depended: bool,
@@ -190,6 +197,7 @@ pub(crate) enum Order {
 /// What Redis knows of some tags: head of the tag feed, and what was bumped.
 #[derive(Debug, Default)]
 pub(crate) struct TagsKnown {
+    pub(crate) by: Server,
     pub(crate) head: Option<Head>,
     /// Bumps from before it may be forgotten.
     pub(crate) floor: u64,
@@ -216,6 +224,7 @@ pub(crate) struct Beat {
     pub(crate) heads: Vec<Heard>,
     pub(crate) at: u64,
     pub(crate) agreement: Option<Agreement>,
+    pub(crate) by: Server,
 }
 
 /// What a heartbeat has learned of one feed.
@@ -260,6 +269,8 @@ pub(crate) enum RemoteError {
     Doubted,
     /// Not asked: no node of the cluster has the bucket.
     Uncovered,
+    /// Not to be believed: it is not known whether the server that has answered is still the one, or not enough replicas have what was written.
+    Unconfirmed,
     Timeout,
     Failed(redis::RedisError),
     /// It answered something that is not of the protocol.
@@ -272,6 +283,9 @@ impl fmt::Display for RemoteError {
             Self::Away => f.write_str("not asked, it did not answer lately"),
             Self::Doubted => f.write_str("not asked, an invalidation waits to be sent"),
             Self::Uncovered => f.write_str("no node of the cluster has the slot"),
+            Self::Unconfirmed => {
+                f.write_str("not confirmed by as many replicas as are wanted, or by another server")
+            }
             Self::Timeout => f.write_str("no answer in time"),
             Self::Failed(error) => error.fmt(f),
             Self::Nonsense(what) => write!(f, "not of the protocol: {what}"),
@@ -358,7 +372,9 @@ impl Remote {
                 Self::Memory(memory) => memory.reached().await?.bump(at, bump).await,
             }
         };
-        timed("bump", answer).await
+        let bumped = timed("bump", answer).await?;
+        self.acknowledge(at.id.bucket, bumped.by).await?;
+        Ok(bumped)
     }
 
     /// Notes that a value is about to be stored that shows the entity in this generation; false if it is no longer the current one.

@@ -2,6 +2,7 @@
 
 use super::{
     RemoteError, Snapshot,
+    confirm::Beats,
     connection::{Class, Connections, Settings},
     reader::{self, Names, Reader},
 };
@@ -15,6 +16,8 @@ pub(super) struct Node {
     address: String,
     pub(super) connections: Arc<Connections>,
     reader: Arc<Reader>,
+    /// Whether its replicas follow it.
+    beats: Beats,
 }
 
 impl Node {
@@ -31,11 +34,16 @@ impl Node {
             address,
             connections,
             reader,
+            beats: Beats::new(settings.quorum.clone()),
         }))
     }
 
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    pub(super) fn beats(&self) -> &Beats {
+        &self.beats
     }
 
     pub(super) fn is_up(&self) -> bool {

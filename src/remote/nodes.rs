@@ -7,6 +7,7 @@ use super::{
     Fencing, Layout, RemoteError, Standing, Trouble,
     breaker::Signals,
     cluster::Cluster,
+    confirm::Quorum,
     connection::{Settings, connection_info},
     identity::Server,
     many::Answers,
@@ -29,8 +30,8 @@ enum Who {
 }
 
 /// Where the remote tier is, and how it is called.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reach<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Target<'a> {
     /// One server, or some nodes of a cluster.
     pub(crate) urls: &'a [String],
     pub(crate) is_cluster: bool,
@@ -40,20 +41,22 @@ pub(crate) struct Reach<'a> {
     pub(crate) skip_slow: bool,
     /// Whether an epoch counts only on the server that it began on.
     pub(crate) fenced: bool,
+    pub(crate) quorum: Quorum,
 }
 
 impl Nodes {
-    pub(super) fn new(reach: Reach<'_>, layout: &Layout) -> Result<Self, Error> {
+    pub(super) fn new(target: &Target<'_>, layout: &Layout) -> Result<Self, Error> {
         let signals = Signals::default();
         let settings = Settings {
-            limit: reach.limit,
-            skip_slow: reach.skip_slow,
-            fenced: reach.fenced,
+            limit: target.limit,
+            skip_slow: target.skip_slow,
+            fenced: target.fenced,
+            quorum: target.quorum.clone(),
             signals: signals.clone(),
         };
-        let infos = reach.urls.iter().map(|url| connection_info(url));
+        let infos = target.urls.iter().map(|url| connection_info(url));
         let mut infos = infos.collect::<Result<Vec<_>, _>>()?;
-        let who = if reach.is_cluster {
+        let who = if target.is_cluster {
             Who::Cluster(Cluster::new(infos, settings, layout)?)
         } else {
             let info = infos.pop();
@@ -263,7 +266,7 @@ impl Parcels {
         F: Future<Output = Answers<T>>,
     {
         let sent = self.0.into_iter().map(|(node, places)| {
-            let answered = ask(node, places.clone());
+            let answered = Box::pin(ask(node, places.clone()));
             async move { (places, answered.await) }
         });
         for (places, replies) in join_all(sent).await {

@@ -269,6 +269,7 @@ pub(super) fn snapshot(mut values: impl Iterator<Item = Value>, server: Server) 
         _ => None,
     };
     Snapshot {
+        by: server,
         head: bytes().and_then(|text| wire::own_head(&text, server)),
         pointer: bytes().as_deref().and_then(wire::pointer),
         value: bytes(),

@@ -5,11 +5,13 @@
 use super::{
     Bump, Bumped, Discard, Fill, Filled, Layout, Open, Opened, Order, Push, RemoteError, Replay,
     Snapshot, Turn,
+    confirm::Quorum,
     connection::Class,
+    identity::Server,
     inspect::Inspector,
     layout::Name,
     node::Node,
-    nodes::{Nodes, Reach},
+    nodes::{Nodes, Target},
     reader::Names,
     scripts::Scripts,
     subscribers, wire,
@@ -30,16 +32,19 @@ pub(crate) struct RedisRemote {
     pub(super) fenced: bool,
     pub(super) layout: Layout,
     pub(super) scripts: Scripts,
+    quorum: Quorum,
     inspector: Inspector,
 }
 
 impl RedisRemote {
-    pub(crate) fn new(reach: Reach<'_>, layout: Layout) -> Result<Self, Error> {
-        let nodes = Arc::new(Nodes::new(reach, &layout)?);
+    pub(crate) fn new(target: Target<'_>, layout: Layout) -> Result<Self, Error> {
+        let nodes = Arc::new(Nodes::new(&target, &layout)?);
+        let replicas = target.quorum.replicas;
         Ok(Self {
-            inspector: Inspector::new(Arc::clone(&nodes), layout.clone()),
+            inspector: Inspector::new(Arc::clone(&nodes), layout.clone(), replicas),
             nodes,
-            fenced: reach.fenced,
+            fenced: target.fenced,
+            quorum: target.quorum,
             layout,
             scripts: Scripts::new(),
         })
@@ -47,6 +52,10 @@ impl RedisRemote {
 
     pub(super) fn inspector(&self) -> &Inspector {
         &self.inspector
+    }
+
+    pub(super) fn quorum(&self) -> &Quorum {
+        &self.quorum
     }
 
     pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
@@ -285,7 +294,7 @@ fn store_version(version: Option<StoreVersion>) -> String {
 }
 
 pub(super) fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
-    let [epoch, n, depended, order] = row(reply)?;
+    let [epoch, n, depended, order, owner] = row(reply)?;
     let order = match text(&order) {
         Some("bumped") => Some(Order::Unknown),
         Some("newest") => Some(Order::Newest),
@@ -296,6 +305,7 @@ pub(super) fn bumped(bucket: u16, reply: Value) -> Result<Bumped, RemoteError> {
         return Err(RemoteError::Nonsense("the answer to a bump"));
     };
     Ok(Bumped {
+        by: raw(&owner).map_or(Server::Silent, Server::owning),
         stamp: Stamp {
             bucket,
             epoch: Epoch(epoch),
@@ -317,8 +327,8 @@ pub(super) fn opened(reply: Value) -> Result<Opened, RemoteError> {
     };
     let [turn, at, control, version] = row(Value::Array(fields))?;
     let nonsense = RemoteError::Nonsense("a field of the answer to an open");
-    let (Some(head), Some(version), Some(at)) = (
-        raw(&control).and_then(wire::head),
+    let (Some((head, by)), Some(version), Some(at)) = (
+        raw(&control).and_then(wire::head_and_owner),
         number(&version),
         number(&at),
     ) else {
@@ -335,6 +345,7 @@ pub(super) fn opened(reply: Value) -> Result<Opened, RemoteError> {
         version: Version(version),
     };
     Ok(Opened {
+        by,
         head,
         generation,
         at,

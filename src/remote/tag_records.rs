@@ -1,6 +1,6 @@
 //! The tag table in memory, step for step as `scripts/tags_*.lua` have it.
 
-use super::{TagsKnown, records::Now, records::Records, tags::MANY};
+use super::{Server, TagsKnown, records::Now, records::Records, tags::MANY};
 use crate::model::{Event, EventKind, Head, Strength, TagBump};
 use std::collections::HashMap;
 
@@ -29,6 +29,7 @@ impl Records {
         };
         let record = |tag: &u64| Some((*tag, *self.tags.bumps.get(tag)?));
         let mut known = TagsKnown {
+            by: Server::Known(self.server),
             head: Some(head),
             floor: self.tags.floor,
             bumps: tags.iter().filter_map(record).collect(),

@@ -3,6 +3,7 @@
 use super::{
     RedisRemote, Remote, RemoteError, TagsKnown,
     connection::Class,
+    identity::Server,
     layout::Name,
     purges::TagNotes,
     store::{number, raw, row, text},
@@ -33,7 +34,11 @@ impl Remote {
                 }
             }
         };
-        timed("bump_tags", answer).await
+        let (stamps, by) = timed("bump_tags", answer).await?;
+        if let Some(stamp) = stamps.first() {
+            self.acknowledge(stamp.bucket, by).await?;
+        }
+        Ok(stamps)
     }
 }
 
@@ -43,7 +48,7 @@ impl RedisRemote {
         tags: &[u64],
         strength: Strength,
         notes: Option<TagNotes<'_>>,
-    ) -> Result<Vec<Stamp>, RemoteError> {
+    ) -> Result<(Vec<Stamp>, Server), RemoteError> {
         let bucket = self.layout.tag_bucket();
         let mut keys = self.tag_keys().to_vec();
         keys.extend(notes.map(|_| self.layout.purges(bucket)));
@@ -61,9 +66,12 @@ impl RedisRemote {
             }
         });
         let nonsense = RemoteError::Nonsense("the answer to a bump of tags");
-        let Value::Array(fields) = reply.await? else {
+        let Value::Array(mut fields) = reply.await? else {
             return Err(nonsense);
         };
+        let owner = fields.pop();
+        let owner = owner.as_ref().and_then(raw);
+        let by = owner.map_or(Server::Silent, Server::owning);
         let numbers: Option<Vec<_>> = fields.iter().map(number).collect();
         match numbers.as_deref() {
             Some([epoch, positions @ ..]) if positions.len() == tags.len() => {
@@ -72,7 +80,7 @@ impl RedisRemote {
                     epoch: Epoch(*epoch),
                     n: *n,
                 };
-                Ok(positions.iter().map(stamp).collect())
+                Ok((positions.iter().map(stamp).collect(), by))
             }
             _ => Err(nonsense),
         }
@@ -124,10 +132,12 @@ impl RedisRemote {
         }
         let rest = fields.split_off(2.min(fields.len()));
         let [control, floor] = row(Value::Array(fields))?;
-        let (Some(head), Some(floor)) = (raw(&control).and_then(wire::head), number(&floor)) else {
+        let control = raw(&control).and_then(wire::head_and_owner);
+        let (Some((head, by)), Some(floor)) = (control, number(&floor)) else {
             return Err(RemoteError::Nonsense("the head of the tag table"));
         };
         let known = TagsKnown {
+            by,
             head: Some(head),
             floor,
             bumps: Vec::new(),

@@ -14,6 +14,12 @@ pub(super) fn head(text: &[u8]) -> Option<Head> {
     Some(owned_head(text)?.0)
 }
 
+/// The same with the server that the epoch began on.
+pub(super) fn head_and_owner(text: &[u8]) -> Option<(Head, Server)> {
+    let (head, owner) = owned_head(text)?;
+    Some((head, Server::owning(owner)))
+}
+
 /// The record, if its epoch counts on the server that it was read from.
 pub(super) fn own_head(text: &[u8], server: Server) -> Option<Head> {
     let (head, owner) = owned_head(text)?;

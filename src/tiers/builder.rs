@@ -8,7 +8,7 @@ use crate::{
     load::Limiter,
     model::{Clock, Recording, SystemClock, checked_name, millis},
     purge::Edge,
-    remote::{InProcess, Layout, Reach, RedisRemote, Remote},
+    remote::{InProcess, Layout, Quorum, RedisRemote, Remote, Target},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -24,6 +24,7 @@ pub struct TiersBuilder {
     skip_slow_redis: bool,
     remote_timeout: Duration,
     heartbeat: Duration,
+    replicas: usize,
     max_loads: usize,
     max_queued_loads: Option<usize>,
     clock: Arc<dyn Clock>,
@@ -68,6 +69,7 @@ impl TiersBuilder {
             skip_slow_redis: false,
             remote_timeout: Duration::from_millis(50),
             heartbeat: Duration::from_millis(500),
+            replicas: 0,
             max_loads: MAX_LOADS,
             max_queued_loads: None,
             clock: Arc::new(SystemClock::new()),
@@ -204,6 +206,18 @@ impl TiersBuilder {
         self
     }
 
+    /// How many replicas of Redis must have an invalidation (`WAIT`) before it is acknowledged; until then it is
+    /// [pending](crate::Receipt::is_pending), and sent again. Also how many must follow the server that this process speaks to before
+    /// caches of the levels [`Bounded`](crate::Level::Bounded) and [`Strict`](crate::Level::Strict) believe it.
+    ///
+    /// Say here how many replicas may be promoted, and the same on all nodes. So a master that was replaced, and does not know it yet, is
+    /// not believed: its replicas follow another one. While fewer follow than that, caches of those levels ask the store.
+    /// 0 to 16. Default: 0, for a server without replicas.
+    pub fn replicas(mut self, promotable: usize) -> Self {
+        self.replicas = promotable;
+        self
+    }
+
     /// Reads time from this clock. Default: the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -239,14 +253,19 @@ impl TiersBuilder {
         let record = self.recording();
         let enabled = switch::in_environment()?.unwrap_or(true) && self.enabled;
         let start = Start::of(enabled, self.start_without_redis);
+        let quorum = Quorum {
+            replicas: self.replicas,
+            clock: Arc::clone(&self.clock),
+        };
         let remote = match &self.place {
             Place::Hub(hub) => Remote::Memory(hub.attach(
                 layout.clone(),
                 self.remote_timeout,
                 self.protections.fence,
+                quorum,
             )),
-            Place::Redis(url) => self.reached(std::slice::from_ref(url), false, &layout)?,
-            Place::Cluster(urls) => self.reached(urls, true, &layout)?,
+            Place::Redis(url) => self.reached(std::slice::from_ref(url), false, &layout, quorum)?,
+            Place::Cluster(urls) => self.reached(urls, true, &layout, quorum)?,
         };
         let answers = start.check(&remote).await?;
         let (engine, ready) = Engine::start(Parts {
@@ -271,15 +290,22 @@ impl TiersBuilder {
         Ok(Tiers { engine })
     }
 
-    fn reached(&self, urls: &[String], is_cluster: bool, to: &Layout) -> Result<Remote, Error> {
-        let reach = Reach {
+    fn reached(
+        &self,
+        urls: &[String],
+        is_cluster: bool,
+        layout: &Layout,
+        quorum: Quorum,
+    ) -> Result<Remote, Error> {
+        let target = Target {
             urls,
             is_cluster,
             limit: self.remote_timeout,
             skip_slow: self.skip_slow_redis,
             fenced: self.protections.fence,
+            quorum,
         };
-        let redis = RedisRemote::new(reach, to.clone())?;
+        let redis = RedisRemote::new(target, layout.clone())?;
         Ok(Remote::Redis(Box::new(redis)))
     }
 
@@ -304,6 +330,12 @@ impl TiersBuilder {
             Duration::from_millis(1),
         )?;
         check_range("heartbeat", self.heartbeat, Duration::from_millis(10))?;
+        if self.replicas > MOST_REPLICAS {
+            return Err(Error::config(format!(
+                "the replicas of {} are refused: it must be 0 to {MOST_REPLICAS}",
+                self.replicas
+            )));
+        }
         let ttl = self.purge_record_ttl;
         if !(SHORTEST_RECORD..=LONGEST_RECORD).contains(&ttl) {
             return Err(Error::config(format!(
@@ -399,3 +431,4 @@ const MAX_LOADS: usize = 1024;
 const SHORTEST_RECORD: Duration = Duration::from_secs(1);
 const LONGEST_RECORD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const LONGEST: Duration = Duration::from_secs(60);
+const MOST_REPLICAS: usize = 16;

@@ -7,6 +7,12 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 pub(super) struct Replica(Mutex<Option<Box<[Records]>>>);
 
+impl Replica {
+    pub(super) fn is_held(&self) -> bool {
+        super::locked(&self.0).is_some()
+    }
+}
+
 #[cfg(feature = "test-util")]
 mod switches {
     use super::super::{InProcess, Records, Space, locked};

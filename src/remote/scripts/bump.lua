@@ -2,7 +2,7 @@
 -- KEYS[4] pointer. ARGV[3] pointer ttl ms, ARGV[4] cache, ARGV[5] entity, ARGV[6] version of the store, '-' where unknown,
 -- ARGV[7] 'S' for a soft bump: what was current may be served past its TTL, a while longer.
 -- With KEYS[5], the purge record: ARGV[8] field, ARGV[9] letter, ARGV[10] ttl ms, ARGV[11] how many fields it holds.
--- Answers epoch, version, whether somebody may depend on the entity, and what became of the store's version.
+-- Answers epoch, version, whether somebody may depend on the entity, what became of the store's version, and the epoch's owner.
 local c, began = control()
 local p = stored_pointer(KEYS[4])
 
@@ -14,7 +14,7 @@ if ARGV[6] ~= '-' and p and p.store ~= '-' then
     store, order, bumped = ARGV[6], 'newest', STORE_BUMPED
   elseif bit.band(p.flags, STORE_BUMPED) ~= 0 then
     -- Whatever counts under this pointer is of a later commit already; what shows the entity may not have heard of it.
-    return {c.epoch, decimal(p.version), bit.band(p.flags, DEPENDED), 'older'}
+    return {c.epoch, decimal(p.version), bit.band(p.flags, DEPENDED), 'older', c.owner}
   else
     store, bumped = p.store, STORE_BUMPED
   end
@@ -34,4 +34,4 @@ save(c)
 -- Missing means unknown: below a pointer that is made anew nothing may be served.
 set_pointer(KEYS[4], version, ARGV[3], depended + bumped + BUMPED, store, soft and p and p.floor or version)
 if KEYS[5] then note_purge(KEYS[5], version, ARGV[8], ARGV[9], ARGV[10], ARGV[11]) end
-return {c.epoch, decimal(version), depended, order}
+return {c.epoch, decimal(version), depended, order, c.owner}
