@@ -5,6 +5,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::port::free_port;
 use crate::redis_server::RedisServer;
 
 /// Some running nodes that share the slots.
@@ -62,12 +63,16 @@ impl RedisCluster {
     /// The number of the node that serves the key's slot, as the node `asked` sees it.
     ///
     /// # Panics
-    /// If that one does not answer, or nobody has the slot.
+    /// If that one does not answer, or nobody has the slot for 30 seconds.
     #[must_use]
     pub fn owner(&self, asked: usize, key: &str) -> usize {
-        let slot = self.slot(asked, key);
-        self.owner_of(asked, slot)
-            .unwrap_or_else(|| panic!("nobody has slot {slot}"))
+        let (slot, mut owner) = (self.slot(asked, key), None);
+        wait("somebody has the slot", || {
+            owner = self.owner_of(asked, slot);
+            owner.is_some()
+        });
+        // The wait has found it.
+        owner.unwrap()
     }
 
     /// The slot of a key.
@@ -140,11 +145,10 @@ impl RedisCluster {
         let added = self.nodes.len() - 1;
         self.meet(added);
         let known = format!("cluster_known_nodes:{}", self.nodes.len());
-        let answering = [0, added];
-        wait("all nodes know the new one", || {
-            answering
-                .iter()
-                .all(|node| self.info(*node).contains(&known))
+        // A node that was started a moment ago takes nothing for a while.
+        wait("the new node takes its share", || {
+            let info = self.info(added);
+            info.contains(&known) && info.contains("cluster_state:ok")
         });
         added
     }
@@ -169,7 +173,10 @@ impl RedisCluster {
     }
 
     fn push(&mut self) {
-        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        let mut arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        // By default it lies where outgoing connections take theirs.
+        let bus = free_port().to_string();
+        arguments.extend(["--cluster-port", &bus]);
         self.nodes.push(RedisServer::start_with(&arguments));
     }
 
@@ -204,8 +211,13 @@ impl RedisCluster {
     }
 
     fn meet(&self, node: usize) {
-        let port = self.nodes[node].port().to_string();
-        let met = self.nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+        let server = &self.nodes[node];
+        let (port, bus) = (
+            server.port().to_string(),
+            server.command(&["CONFIG", "GET", "cluster-port"]),
+        );
+        let bus = bus.split_whitespace().last().unwrap_or_default();
+        let met = self.nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]);
         assert_eq!(met, "OK");
     }
 
@@ -282,7 +294,7 @@ const OWN: [&str; 10] = [
     "yes",
     // How long a node may be silent before its replica takes over.
     "--cluster-node-timeout",
-    "1000",
+    "2000",
     "--cluster-require-full-coverage",
     "no",
     // Replicas are attached at once.
