@@ -25,7 +25,7 @@ async fn left(scene: &Scene, before: usize) {
 }
 
 async fn is_followed(bucket: u16, fault: impl Fn(&Scene, usize), after: impl Fn(&Scene, usize)) {
-    let scene = Scene::start().await;
+    let scene = Scene::that_fails_over().await;
     let before = scene.cluster.owner(0, &tag_of(bucket));
     let traffic = Traffic::start(&scene, MANY);
     traffic.goes_on(MANY * 2).await;
@@ -85,7 +85,7 @@ async fn a_master_that_steps_back_is_left() {
 /// While one master is away, the buckets of the others are proven and served as ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_is_away_takes_only_its_own_buckets_with_it() {
-    let scene = Scene::start().await;
+    let scene = Scene::that_fails_over().await;
     let tags = scene.cluster.owner(0, &tag_of(TAGS));
     let away = (0..64)
         .map(|bucket| scene.cluster.owner(0, &tag_of(bucket)))

@@ -90,8 +90,7 @@ async fn pushes_follow_a_slot_to_its_new_master() {
         async || {
             scene.other.read(&scene.store, key).await;
             let before = scene.other.counters().events;
-            let receipt = ends(scene.one.cache.invalidate(&key)).await.unwrap();
-            assert!(!receipt.is_pending() || scene.other.counters().events == before);
+            ends(scene.one.cache.invalidate(&key)).await.unwrap();
             let pushed = tokio::time::timeout(Duration::from_secs(1), async {
                 eventually("an event", async || scene.other.counters().events > before).await;
             });
@@ -109,7 +108,7 @@ async fn a_master_that_is_added_gets_its_share() {
     traffic.goes_on(MANY * 2).await;
     let added = scene.cluster.add();
 
-    for bucket in 0..8 {
+    for bucket in 0..4 {
         let (slot, from) = (
             scene.cluster.slot(0, &tag_of(bucket)),
             scene.cluster.owner(0, &tag_of(bucket)),
@@ -133,7 +132,7 @@ async fn a_master_that_is_added_gets_its_share() {
         .nodes()
         .iter()
         .find(|node| node.address().ends_with(&port.to_string()));
-    assert_eq!(share.unwrap().buckets(), 8);
+    assert_eq!(share.unwrap().buckets(), 4);
     scene.values_are_shared(0..MANY).await;
     scene.invalidations_are_heard(0..MANY / 4).await;
 }

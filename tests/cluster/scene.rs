@@ -39,6 +39,14 @@ impl Scene {
         }
     }
 
+    /// One whose masters are given up when they are silent, by the cluster and by the nodes.
+    pub(crate) async fn that_fails_over() -> Self {
+        let quick = |builder: TiersBuilder| builder.remote_timeout(Duration::from_millis(500));
+        let scene = Self::start_with(quick).await;
+        scene.cluster.fail_over_after(Duration::from_secs(2));
+        scene
+    }
+
     pub(crate) fn nodes(&self) -> [&Node; 2] {
         [&self.one, &self.other]
     }
@@ -137,9 +145,8 @@ impl Node {
 /// The settings of one more node.
 pub(crate) fn builder(cluster: &RedisCluster) -> TiersBuilder {
     // The machines of tests are slow at times: a timeout would be a different test.
-    let limit = Duration::from_millis(500);
     Tiers::builder("test")
-        .remote_timeout(limit)
+        .remote_timeout(Duration::from_secs(5))
         .redis_cluster(cluster.seeds())
 }
 

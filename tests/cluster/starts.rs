@@ -161,7 +161,7 @@ async fn slots_that_nobody_has_are_counted_and_the_others_are_cached() {
         let receipt = ends(nodes[0].cache.invalidate(&key)).await.unwrap();
         pending += u64::from(receipt.is_pending());
     }
-    assert_eq!(pending + cached, MANY);
+    assert!(pending >= MANY - cached && pending < MANY / 2, "{pending}");
 
     let added = cluster
         .node(owner)
