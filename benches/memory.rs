@@ -1,6 +1,6 @@
 //! How many bytes does an entry cost beside its value: in this process beside moka, in Redis beside `SET PX`?
 //!
-//! `cargo bench --bench memory`. 100,000 values of 200 bytes, without tags and with 5. In this process: what the allocator has
+//! `cargo bench --bench memory`; `-- 1000000` for a million entries. 100,000 values of 200 bytes, without tags and with 5. In this process: what the allocator has
 //! handed out after a fresh node has read all of them out of Redis, beside a moka that holds an `Arc` of the same value
 //! under the same key. In Redis: the growth of `used_memory` of an empty server, pointer and value, beside the encoded
 //! value under a key of its own. Each side has a server of its own: tables that grow by doubling are shared by none.
@@ -17,7 +17,13 @@ use tricache_test_support::RedisServer;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
+/// How many, unless the command line says so.
 const ENTRIES: u64 = 100_000;
+static WANTED: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
+    let mut numbers = std::env::args().filter_map(|word| word.parse().ok());
+    numbers.next().unwrap_or(ENTRIES)
+});
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -44,11 +50,11 @@ fn in_moka() -> f64 {
         .weigher(|_, _: &Arc<Row>| 200)
         .time_to_live(HOUR)
         .build();
-    for key in 0..ENTRIES {
+    for key in 0..*WANTED {
         moka.insert(key, Arc::new(row(key)));
     }
     moka.run_pending_tasks();
-    assert_eq!(moka.entry_count(), ENTRIES);
+    assert_eq!(moka.entry_count(), *WANTED);
     held(&region)
 }
 
@@ -56,7 +62,7 @@ fn in_moka() -> f64 {
 async fn in_process(redis: &RedisServer) -> f64 {
     let (tiers, cache) = node(redis).await;
     let region = Region::new(ALLOCATOR);
-    let keys: Vec<u64> = (0..ENTRIES).collect();
+    let keys: Vec<u64> = (0..*WANTED).collect();
     for keys in keys.chunks(100) {
         assert_eq!(cache.get_many(keys).await.unwrap().len(), keys.len());
     }
@@ -69,7 +75,7 @@ async fn in_process(redis: &RedisServer) -> f64 {
 
 /// Lets moka do what it has put off.
 async fn settled(cache: &TieredCache<u64, Row>) {
-    while cache.local_usage().0 < ENTRIES {
+    while cache.local_usage().0 < *WANTED {
         tokio::time::sleep(Duration::from_millis(100)).await;
         for key in 0..1000 {
             cache.get(&key).await.unwrap().unwrap();
@@ -79,13 +85,13 @@ async fn settled(cache: &TieredCache<u64, Row>) {
 
 fn held(region: &Region<'_, std::alloc::System>) -> f64 {
     let change = region.change();
-    (change.bytes_allocated as f64 - change.bytes_deallocated as f64) / ENTRIES as f64
+    (change.bytes_allocated as f64 - change.bytes_deallocated as f64) / *WANTED as f64
 }
 
 async fn in_redis(redis: &RedisServer, tags: u64) -> f64 {
     let (tiers, cache) = node(redis).await;
     let before = used(redis);
-    let keys: Vec<u64> = (0..ENTRIES).collect();
+    let keys: Vec<u64> = (0..*WANTED).collect();
     for keys in keys.chunks(100) {
         let load = |cx: BatchContext<u64>| async move {
             let rows = cx.into_keys().into_iter().map(move |key| {
@@ -99,7 +105,7 @@ async fn in_redis(redis: &RedisServer, tags: u64) -> f64 {
     }
     let bytes = used(redis) - before;
     let _ = tiers.shutdown(Duration::ZERO).await;
-    bytes / ENTRIES as f64
+    bytes / *WANTED as f64
 }
 
 /// The encoded value alone, under a short key.
@@ -108,7 +114,7 @@ async fn in_bare_redis() -> f64 {
     let client = redis::Client::open(redis.url()).unwrap();
     let mut raw = client.get_multiplexed_async_connection().await.unwrap();
     let before = used(&redis);
-    let keys: Vec<u64> = (0..ENTRIES).collect();
+    let keys: Vec<u64> = (0..*WANTED).collect();
     for keys in keys.chunks(100) {
         let mut sets = redis::pipe();
         for key in keys {
@@ -119,7 +125,7 @@ async fn in_bare_redis() -> f64 {
         }
         sets.query_async::<()>(&mut raw).await.unwrap();
     }
-    (used(&redis) - before) / ENTRIES as f64
+    (used(&redis) - before) / *WANTED as f64
 }
 
 fn used(redis: &RedisServer) -> f64 {

@@ -199,10 +199,11 @@ impl Engine {
             tasks: Tasks::default(),
             own: Mutex::default(),
         });
+        let every = parts.heartbeat;
         let (pushes, pushed) = mpsc::unbounded_channel();
         let (watched, carried) = (Arc::clone(&remote), Arc::clone(&remote));
         engine.spawn(async move { remote.follow(pushes).await });
-        engine.spawn(async move { watched.watch().await });
+        engine.spawn(async move { watched.watch(every).await });
         engine.spawn(heartbeat.run());
         engine.spawn(follower.run(pushed, noted));
         engine.spawn(resend(sender));

@@ -95,6 +95,8 @@ mod tiers;
 pub use self::codec::MessagePack;
 #[cfg(feature = "postcard")]
 pub use self::codec::Postcard;
+#[cfg(feature = "tls")]
+pub use self::remote::Tls;
 #[cfg(feature = "proof")]
 #[doc(hidden)]
 pub use self::tiers::Protection;

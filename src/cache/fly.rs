@@ -169,14 +169,20 @@ impl<V: Send + Sync + 'static> Core<V> {
         if self.shelf.reach.trust != Trust::Anew {
             return true;
         }
-        let Some(_) = self.believed(at) else {
+        // On the heap, so that reads of other levels need not carry the room for it.
+        Box::pin(self.is_confirmed(at, &found.entry)).await
+    }
+
+    /// Whether Redis says now that a value counts.
+    async fn is_confirmed(&self, at: &Address, entry: &Entry<V>) -> bool {
+        if self.believed(at).is_none() {
             return false;
-        };
-        match self.shelf.remote.check(at).await {
-            Ok(snapshot) => self.still_counts(at, &found.entry, &snapshot).await,
-            Err(error) => Err(error),
         }
-        .unwrap_or(false)
+        let counts = match self.shelf.remote.check(at).await {
+            Ok(snapshot) => self.still_counts(at, entry, &snapshot).await,
+            Err(error) => Err(error),
+        };
+        counts.unwrap_or(false)
     }
 
     fn is_current(&self, entry: &Entry<V>) -> bool {

@@ -18,7 +18,7 @@ use crate::{
     observe::{Decision, Observer},
     remote::{Ask, Discard, RemoteError, Snapshot},
 };
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::future::join_all;
 use std::{borrow::Borrow, future::Future, mem::take, sync::Arc};
 
 /// The distinct keys of a call, in the order asked, with the results so far.
@@ -209,13 +209,17 @@ impl<V: Send + Sync + 'static> Core<V> {
         &self,
         asked: impl Iterator<Item = (Doubt<V>, Result<Snapshot, RemoteError>)>,
     ) -> Vec<(usize, Settled<V>)> {
-        let each = asked.map(|(doubt, snapshot)| async move {
-            (doubt.miss.index, self.settle(doubt, snapshot).await)
-        });
-        if self.shelf.reach.trust == Trust::AtOnce {
-            return stream::iter(each).then(|settling| settling).collect().await;
+        if self.shelf.reach.trust != Trust::AtOnce {
+            let each = asked.map(|(doubt, snapshot)| async move {
+                (doubt.miss.index, self.settle(doubt, snapshot).await)
+            });
+            return Box::pin(join_all(each)).await;
         }
-        join_all(each).await
+        let mut settled = Vec::new();
+        for (doubt, snapshot) in asked {
+            settled.push((doubt.miss.index, self.settle(doubt, snapshot).await));
+        }
+        settled
     }
 
     async fn settle(&self, doubt: Doubt<V>, snapshot: Result<Snapshot, RemoteError>) -> Settled<V> {

@@ -68,7 +68,7 @@ impl Sweeper {
                 Some(noted)
                     if self.is_due(&noted, self.server_time.to_server(note.bucket, now)) =>
                 {
-                    due.push(note)
+                    due.push(note);
                 }
                 Some(_) => {}
             }

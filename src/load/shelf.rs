@@ -273,10 +273,20 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         by: Server,
         asked: Option<Server>,
     ) -> Result<(), RemoteError> {
-        let trust = self.reach.trust;
-        if trust == Trust::AtOnce {
-            return Ok(());
+        match self.reach.trust {
+            Trust::AtOnce => Ok(()),
+            // On the heap, so that reads of other levels need not carry the room for it.
+            trust => Box::pin(self.vouch_for(bucket, by, asked, trust)).await,
         }
+    }
+
+    async fn vouch_for(
+        &self,
+        bucket: u16,
+        by: Server,
+        asked: Option<Server>,
+        trust: Trust,
+    ) -> Result<(), RemoteError> {
         let entity = self.remote.vouch(bucket, by, trust);
         let vouched = match asked {
             // Side by side, so that one beat may answer for both.

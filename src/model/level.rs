@@ -9,6 +9,19 @@ use std::time::Duration;
 ///
 /// The staleness of a read is its start minus the moment at which the oldest invalidation that it missed was acknowledged. One that is
 /// [pending](crate::Receipt::is_pending) is not acknowledged.
+///
+/// ```
+/// # async fn serve() -> Result<(), tricache::Error> {
+/// use std::time::Duration;
+/// use tricache::{Level, Policy, Tiers};
+///
+/// let tiers = Tiers::builder("shop").build().await?;
+/// let ttl = Policy::ttl(Duration::from_secs(600));
+/// let lists = tiers.cache::<u64, String>("list", ttl)?;
+/// let prices = tiers.cache::<u64, u64>("price", ttl.level(Level::Bounded(Duration::from_secs(1))))?;
+/// let rights = tiers.cache::<u64, bool>("right", ttl.level(Level::Strict))?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

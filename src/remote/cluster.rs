@@ -10,10 +10,11 @@ use super::{
     node::Node,
     slots::slot_of,
     topology::{self, Place, View},
+    way::Way,
 };
 use crate::error::Error;
 use futures_util::future::join_all;
-use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -27,7 +28,7 @@ use tokio::{
 /// A cluster, as one `Tiers` knows it.
 pub(super) struct Cluster {
     /// What was configured: any of them leads to all.
-    seeds: Vec<ConnectionInfo>,
+    seeds: Vec<Way>,
     settings: Settings,
     /// That of each bucket.
     slots: Vec<u16>,
@@ -87,11 +88,7 @@ impl Map {
 }
 
 impl Cluster {
-    pub(super) fn new(
-        seeds: Vec<ConnectionInfo>,
-        settings: Settings,
-        layout: &Layout,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(seeds: Vec<Way>, settings: Settings, layout: &Layout) -> Result<Self, Error> {
         if seeds.is_empty() {
             return Err(Error::config(
                 "a Redis Cluster needs the address of one node at least",
@@ -208,9 +205,7 @@ impl Cluster {
 
     /// Over a connection for this one question.
     async fn ask_at(&self, place: &Place) -> Result<View, RemoteError> {
-        let connections = Connections::new(self.info_of(place), &self.settings);
-        let connections =
-            connections.map_err(|_| RemoteError::Nonsense("the address of a node"))?;
+        let connections = Connections::new(self.way_to(place), &self.settings);
         ask(&connections, place).await
     }
 
@@ -227,7 +222,7 @@ impl Cluster {
         let mut made: Vec<Arc<Node>> = Vec::new();
         let home = |slot: &u16| {
             let place = topology::owner(views, *slot)?;
-            self.node_at(place, &before, &mut made)
+            Some(self.node_at(place, &before, &mut made))
         };
         let map = Map::new(self.slots.iter().map(home).collect());
         if map.nodes().is_empty() {
@@ -251,17 +246,16 @@ impl Cluster {
         Ok(())
     }
 
-    fn node_at(&self, place: &Place, before: &Map, made: &mut Vec<Arc<Node>>) -> Option<Arc<Node>> {
+    fn node_at(&self, place: &Place, before: &Map, made: &mut Vec<Arc<Node>>) -> Arc<Node> {
         let address = place.to_string();
         let known = before.at(&address);
-        if let Some(node) =
-            known.or_else(|| made.iter().find(|it| it.address() == address).cloned())
-        {
-            return Some(node);
+        let made_before = || made.iter().find(|it| it.address() == address).cloned();
+        if let Some(node) = known.or_else(made_before) {
+            return node;
         }
-        let node = Node::new(self.info_of(place), &self.settings, true).ok()?;
+        let node = Node::new(self.way_to(place), &self.settings, true);
         made.push(Arc::clone(&node));
-        Some(node)
+        node
     }
 
     fn note_heard(&self, views: &[View]) {
@@ -279,23 +273,8 @@ impl Cluster {
     }
 
     /// A node is reached as the seeds are, at its own place.
-    fn info_of(&self, place: &Place) -> ConnectionInfo {
-        let seed = self.seeds[0].clone();
-        let (host, port) = (place.host.clone(), place.port);
-        let address = match seed.addr() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        seed.set_addr(address)
+    fn way_to(&self, place: &Place) -> Way {
+        self.seeds[0].at(&place.host, place.port)
     }
 }
 
@@ -312,13 +291,12 @@ fn is_plain(error: &RemoteError) -> bool {
     }
 }
 
-fn place_of(info: &ConnectionInfo) -> Option<Place> {
-    let (host, port) = match info.addr() {
-        ConnectionAddr::Tcp(host, port) => (host.clone(), *port),
-        ConnectionAddr::TcpTls { host, port, .. } => (host.clone(), *port),
-        _ => return None,
-    };
-    Some(Place { host, port })
+fn place_of(way: &Way) -> Option<Place> {
+    let (host, port) = way.place()?;
+    Some(Place {
+        host: host.to_owned(),
+        port,
+    })
 }
 
 fn nowhere() -> Place {

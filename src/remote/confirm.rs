@@ -143,7 +143,7 @@ impl Remote {
     /// An invalidation that was done counts once the replicas have it.
     pub(super) async fn acknowledge(&self, bucket: u16, by: Server) -> Result<(), RemoteError> {
         if self.wants_replicas() {
-            self.confirm(bucket, by).await
+            Box::pin(self.confirm(bucket, by)).await
         } else {
             Ok(())
         }
@@ -164,7 +164,7 @@ impl Remote {
             let (bucket, by) = of(&answer);
             self.confirm(bucket, by).await.map(|()| answer)
         });
-        join_all(each).await
+        Box::pin(join_all(each)).await
     }
 
     /// Whether replicas must have what is invalidated.

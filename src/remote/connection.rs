@@ -10,20 +10,16 @@ use super::{
     breaker::{Breaker, Signals, Standing, Trouble},
     confirm::Quorum,
     identity::{Server, question},
-    link::{CONNECT, Link, Wire},
+    link::{Link, Wire},
     pace::Pace,
+    sentinel::Enough,
+    way::{CONNECT, Line, Way},
 };
-use crate::error::Error;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, RedisError, ServerErrorKind, Value,
-    aio::MultiplexedConnection,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
-};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use std::{future::Future, time::Duration};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 /// The connections of one `Tiers` to its Redis.
@@ -33,7 +29,7 @@ pub(super) struct Connections {
     /// For beats: `WAIT` holds up whatever comes behind it.
     beating: Link,
     /// The same server over RESP3, which pushes need.
-    pushing: Client,
+    pushing: Way,
     breaker: Breaker,
     pace: Pace,
     limit: Duration,
@@ -64,23 +60,17 @@ pub(super) enum Class {
 
 impl Connections {
     /// Prepares connections to one server; connects at the first call.
-    pub(super) fn new(info: ConnectionInfo, settings: &Settings) -> Result<Self, Error> {
-        let (limit, fenced) = (settings.limit, settings.fenced);
-        let over_resp3 = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3);
-        let pushing = Client::open(info.clone().set_redis_settings(over_resp3)).map_err(refused)?;
-        let client = Client::open(info).map_err(refused)?;
-        Ok(Self {
-            small: Link::new(client.clone(), fenced),
-            large: Link::new(client.clone(), fenced),
-            beating: Link::new(client, fenced),
-            pushing,
+    pub(super) fn new(way: Way, settings: &Settings) -> Self {
+        let fenced = settings.fenced;
+        Self {
+            pushing: way.pushing(),
+            small: Link::new(way.clone(), fenced),
+            large: Link::new(way.clone(), fenced),
+            beating: Link::new(way, fenced),
             breaker: Breaker::new(settings.signals.clone()),
-            pace: Pace::new(limit, settings.skip_slow),
-            limit,
-        })
+            pace: Pace::new(settings.limit, settings.skip_slow),
+            limit: settings.limit,
+        }
     }
 
     /// Sends one command, unless Redis is away.
@@ -276,14 +266,46 @@ impl Connections {
     pub(super) async fn pushing(
         &self,
         sink: mpsc::UnboundedSender<redis::PushInfo>,
-    ) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_push_sender(sink)
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None);
-        self.pushing
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+    ) -> Result<Line, RedisError> {
+        let config = AsyncConnectionConfig::new().set_push_sender(sink);
+        self.pushing.connect(config).await
+    }
+
+    /// Waits until the sentinels name another server than this connection leads to.
+    pub(super) async fn master_moved(&self, line: &Line) {
+        self.pushing.leads_elsewhere(line).await;
+    }
+
+    /// Asks the sentinels in these intervals, and leaves a server that they do not name any more; never ends.
+    ///
+    /// A master that is frozen or cut off tells nobody that it was replaced.
+    pub(super) async fn follow_master(&self, every: Duration) {
+        let Some(sentinels) = self.small.way().sentinels() else {
+            return std::future::pending().await;
+        };
+        let mut named = sentinels.named();
+        loop {
+            tokio::select! {
+                () = sleep(every) => {
+                    if let Err(error) = sentinels.look(Enough::All).await {
+                        tracing::debug!(%error, "the sentinels name nobody");
+                    }
+                }
+                _ = named.changed() => {
+                    self.small.follow();
+                    self.large.follow();
+                    // What the new one holds is looked at now, not in half a second.
+                    self.breaker.signals().want();
+                }
+            }
+        }
+    }
+
+    /// The server that the sentinels name.
+    pub(super) fn master(&self) -> Option<String> {
+        let named = self.small.way().sentinels()?.named();
+        let named = named.borrow();
+        named.as_ref().map(ToString::to_string)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -443,38 +465,18 @@ fn without_errors(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
     replies.into_iter().map(Value::extract_error).collect()
 }
 
-/// What this URL says, with the settings of every connection.
-pub(super) fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
-    let info = url.into_connection_info().map_err(refused)?;
-    Ok(info.set_tcp_settings(tcp_settings()))
-}
-
-fn refused(error: RedisError) -> Error {
-    Error::config(format!("the Redis URL is refused: {error}"))
-}
-
-fn tcp_settings() -> TcpSettings {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(5))
-        .with_interval(Duration::from_secs(2));
-    let settings = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(Duration::from_secs(5));
-    settings
-}
-
 /// Whether a failure says that the server is away, rather than that it refused this one command.
 fn tells_of_the_server(error: &RemoteError) -> bool {
     match error {
         RemoteError::Timeout => true,
         RemoteError::Failed(error) => {
             let loading = ErrorKind::Server(ServerErrorKind::BusyLoading);
+            // Such as a certificate that has run out.
+            let lasting = ErrorKind::InvalidClientConfig;
             error.is_io_error()
                 || error.is_timeout()
                 || error.is_unrecoverable_error()
-                || error.kind() == loading
+                || [loading, lasting].contains(&error.kind())
         }
         RemoteError::Away
         | RemoteError::Doubted

@@ -72,6 +72,9 @@ impl Inspector {
 
     /// What is wrong for good, if the server said so: waiting would not help.
     pub(super) fn refusal(&self, error: &RemoteError) -> Option<String> {
+        if let Some(lasting) = lasting(error) {
+            return Some(format!("redis cannot be reached: {lasting}"));
+        }
         let finding = if is_forbidden(error) {
             missing_right(&self.layout, "TIME or MGET", error)
         } else if !self.nodes.is_cluster() && is_of_a_cluster(error) {
@@ -166,6 +169,16 @@ fn is_forbidden(error: &RemoteError) -> bool {
         // The refusal of an EXEC stands inside another error.
         Some("EXECABORT") => error.to_string().contains("NOPERM"),
         _ => false,
+    }
+}
+
+/// What will not pass by itself, if a connection failed for it.
+fn lasting(error: &RemoteError) -> Option<&str> {
+    match error {
+        RemoteError::Failed(error) if error.kind() == ErrorKind::InvalidClientConfig => {
+            error.detail()
+        }
+        _ => None,
     }
 }
 
@@ -304,7 +317,7 @@ async fn of_a_connection(
 ) -> Option<Finding> {
     let (sink, _pushes) = mpsc::unbounded_channel();
     // Where it cannot be made, the feed's own attempts tell.
-    let mut connection = connections.pushing(sink).await.ok()?;
+    let mut line = connections.pushing(sink).await.ok()?;
     let mut subscribe = cmd("SSUBSCRIBE");
     subscribe.arg(&*layout.channel(bucket));
     // As single commands: the client miscounts the replies of a pipeline whose MULTI is refused.
@@ -313,7 +326,7 @@ async fn of_a_connection(
         ("EXEC", cmd("EXEC")),
         ("SSUBSCRIBE", subscribe),
     ] {
-        if let Err(error) = command.query_async::<Value>(&mut connection).await {
+        if let Err(error) = command.query_async::<Value>(&mut line.connection).await {
             let error = RemoteError::Failed(error);
             if is_forbidden(&error) {
                 return Some(missing_right(layout, name, &error));

@@ -3,24 +3,24 @@
 //! redis-rs' own manager reconnects unasked, and the server behind the address may be another one then: a replica that was
 //! promoted, or one that came back with older data. So a new connection first asks who answers, and carries nothing before.
 
-use super::identity::{Identity, Server, question};
+use super::{
+    identity::{Identity, Server, question},
+    way::{CONNECT, Line, Way},
+};
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, Value};
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 use tokio::time::timeout;
 
 /// The way to one server: at most one connection at a time, made at the first call.
 pub(super) struct Link {
-    client: Client,
+    way: Way,
     /// Whether servers are asked who they are.
     asks: bool,
     attempt: Mutex<Option<Attempt>>,
@@ -31,14 +31,14 @@ type Attempt = Shared<BoxFuture<'static, Result<Wire, RedisError>>>;
 /// One connection, and what it knows of its server.
 #[derive(Clone)]
 pub(super) struct Wire {
-    connection: MultiplexedConnection,
+    line: Line,
     server: Arc<Identity>,
 }
 
 impl Link {
-    pub(super) fn new(client: Client, asks: bool) -> Self {
+    pub(super) fn new(way: Way, asks: bool) -> Self {
         Self {
-            client,
+            way,
             asks,
             attempt: Mutex::new(None),
         }
@@ -49,12 +49,19 @@ impl Link {
     /// # Cancel safety
     /// An attempt goes on when nobody waits for it.
     pub(super) async fn wire(&self) -> Result<Wire, RedisError> {
-        let attempt = self.attempt();
-        let made = attempt.clone().await;
-        if made.is_err() {
-            self.forget(|current| current.ptr_eq(&attempt));
+        loop {
+            let attempt = self.attempt();
+            let made = attempt.clone().await;
+            match &made {
+                // Meanwhile another server is the master.
+                Ok(wire) if !self.way.leads_to(&wire.line) => self.leave(wire),
+                Ok(_) => return made,
+                Err(_) => {
+                    self.forget(|current| current.ptr_eq(&attempt));
+                    return made;
+                }
+            }
         }
-        made
     }
 
     /// Lets this connection go, if it is still the one in use: the next call makes another.
@@ -78,12 +85,29 @@ impl Link {
     pub(super) fn agree(&self, server: Server) {
         let known = self.server();
         if known.is_some_and(|known| known != server) {
-            // Answers that are under way are not believed either.
-            if let Some(Ok(wire)) = self.lock().as_ref().and_then(Shared::peek) {
-                wire.server.learn(Server::Unknown);
-            }
-            self.renew();
+            self.disown(|_| true);
         }
+    }
+
+    /// Lets the connection go if the way leads to another server now.
+    pub(super) fn follow(&self) {
+        self.disown(|wire| !self.way.leads_to(&wire.line));
+    }
+
+    fn disown(&self, which: impl FnOnce(&Wire) -> bool) {
+        self.forget(|current| match current.peek() {
+            Some(Ok(wire)) if which(wire) => {
+                // Answers that are under way are not believed either.
+                wire.server.learn(Server::Unknown);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Where its connections lead.
+    pub(super) fn way(&self) -> &Way {
+        &self.way
     }
 
     fn attempt(&self) -> Attempt {
@@ -91,7 +115,7 @@ impl Link {
         if let Some(attempt) = &*current {
             return attempt.clone();
         }
-        let attempt = connect(self.client.clone(), self.asks).boxed().shared();
+        let attempt = connect(self.way.clone(), self.asks).boxed().shared();
         tokio::spawn(attempt.clone());
         *current = Some(attempt.clone());
         attempt
@@ -122,7 +146,8 @@ impl Wire {
     /// Sends one command; an error of the server is an error.
     pub(super) async fn send(mut self, command: &Cmd) -> Result<Value, RedisError> {
         // It comes as a value.
-        self.connection
+        self.line
+            .connection
             .send_packed_command(command)
             .await?
             .extract_error()
@@ -135,7 +160,8 @@ impl Wire {
         skipped: usize,
         answers: usize,
     ) -> Result<Vec<Value>, RedisError> {
-        self.connection
+        self.line
+            .connection
             .send_packed_commands(pipeline, skipped, answers)
             .await
     }
@@ -157,40 +183,36 @@ fn is_made_of(made: &Result<Wire, RedisError>, wire: &Wire) -> bool {
         .is_ok_and(|made| Arc::ptr_eq(&made.server, &wire.server))
 }
 
-async fn connect(client: Client, asks: bool) -> Result<Wire, RedisError> {
-    // The response limit is the caller's: theirs does not cover the wait for a connection.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT))
-        .set_response_timeout(None);
-    let connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
+async fn connect(way: Way, asks: bool) -> Result<Wire, RedisError> {
+    let line = way.connect(AsyncConnectionConfig::new()).await?;
+    let by_sentinels = way.sentinels().is_some();
     let unknown = if asks {
         Server::Unknown
     } else {
         Server::Silent
     };
     let wire = Wire {
-        connection,
+        line,
         server: Arc::new(Identity::new(unknown)),
     };
-    if asks {
-        introduce(&wire).await?;
+    if asks || by_sentinels {
+        let server = introduced(&wire).await?;
+        if by_sentinels && server == Server::Unknown {
+            // It is not one yet, or not any more.
+            return Err(io::Error::other("whom the sentinels name is no master").into());
+        }
+        if asks {
+            wire.learn(server);
+        }
     }
     Ok(wire)
 }
 
 /// Asks a server that was just reached. One that is still loading is asked again by the next heartbeat.
-async fn introduce(wire: &Wire) -> Result<(), RedisError> {
+async fn introduced(wire: &Wire) -> Result<Server, RedisError> {
     match timeout(CONNECT, wire.clone().send(&question())).await {
         Ok(Err(error)) if error.is_unrecoverable_error() => Err(error),
-        Ok(answer) => {
-            wire.learn(Server::of_answer(&answer));
-            Ok(())
-        }
+        Ok(answer) => Ok(Server::of_answer(&answer)),
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }
 }
-
-/// How long a connection, and the first answer over it, may take.
-pub(super) const CONNECT: Duration = Duration::from_millis(300);

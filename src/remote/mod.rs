@@ -32,6 +32,7 @@ mod purges;
 mod reader;
 mod records;
 mod scripts;
+mod sentinel;
 mod slots;
 mod start;
 mod store;
@@ -40,9 +41,14 @@ mod subscribers;
 mod tag_records;
 mod tags;
 mod timed;
+#[cfg(feature = "tls")]
+mod tls;
 mod topology;
+mod way;
 mod wire;
 
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
 pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
@@ -58,6 +64,7 @@ pub(crate) use self::{
     part::{NodeStanding, Part},
     purges::TagNotes,
     store::{LARGE, RedisRemote},
+    way::Whereabouts,
 };
 
 use self::timed::timed;
@@ -71,7 +78,7 @@ use tokio::sync::mpsc;
 /// The remote tier of one `Tiers`.
 pub(crate) enum Remote {
     Redis(Box<RedisRemote>),
-    Memory(Attached),
+    Memory(Box<Attached>),
 }
 
 /// What one read finds: whatever is missing is unknown.
@@ -447,10 +454,11 @@ impl Remote {
         }
     }
 
-    /// Looks at the servers again whenever one is back from an outage, and who has which bucket; never ends.
-    pub(crate) async fn watch(&self) {
+    /// Looks at the servers again whenever one is back from an outage, asks the sentinels in these intervals, and the cluster who has
+    /// which bucket; never ends.
+    pub(crate) async fn watch(&self, every: Duration) {
         match self {
-            Self::Redis(redis) => redis.watch().await,
+            Self::Redis(redis) => redis.watch(every).await,
             Self::Memory(_) => std::future::pending().await,
         }
     }
@@ -460,6 +468,14 @@ impl Remote {
         match self {
             Self::Redis(redis) => redis.inspector().advice(),
             Self::Memory(_) => Vec::new(),
+        }
+    }
+
+    /// The server that the sentinels name, if there are any and they did.
+    pub(crate) fn master(&self) -> Option<String> {
+        match self {
+            Self::Redis(redis) => redis.nodes.master(),
+            Self::Memory(_) => None,
         }
     }
 

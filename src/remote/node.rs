@@ -5,9 +5,8 @@ use super::{
     confirm::Beats,
     connection::{Class, Connections, Settings},
     reader::{self, Names, Reader},
+    way::Way,
 };
-use crate::error::Error;
-use redis::ConnectionInfo;
 use std::sync::Arc;
 
 /// A server, as one `Tiers` knows it.
@@ -22,20 +21,16 @@ pub(super) struct Node {
 
 impl Node {
     /// `parted`: keys of several buckets must not stand in one command. Must be called inside a runtime.
-    pub(super) fn new(
-        info: ConnectionInfo,
-        settings: &Settings,
-        parted: bool,
-    ) -> Result<Arc<Self>, Error> {
-        let address = info.addr().to_string();
-        let connections = Arc::new(Connections::new(info, settings)?);
+    pub(super) fn new(way: Way, settings: &Settings, parted: bool) -> Arc<Self> {
+        let address = way.address();
+        let connections = Arc::new(Connections::new(way, settings));
         let reader = Reader::new(Arc::clone(&connections), parted);
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             address,
             connections,
             reader,
             beats: Beats::new(settings.quorum.clone()),
-        }))
+        })
     }
 
     pub(super) fn address(&self) -> &str {

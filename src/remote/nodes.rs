@@ -4,14 +4,9 @@
 //! has the bucket no longer is followed once, and no more: nothing is retried in a loop.
 
 use super::{
-    Fencing, Layout, RemoteError, Standing, Trouble,
-    breaker::Signals,
-    cluster::Cluster,
-    confirm::Quorum,
-    connection::{Settings, connection_info},
-    identity::Server,
-    many::Answers,
-    node::Node,
+    Fencing, Layout, RemoteError, Standing, Trouble, breaker::Signals, cluster::Cluster,
+    confirm::Quorum, connection::Settings, identity::Server, many::Answers, node::Node,
+    way::Whereabouts,
 };
 use crate::error::Error;
 use futures_util::future::join_all;
@@ -26,15 +21,12 @@ pub(super) struct Nodes {
 
 enum Who {
     One(Arc<Node>),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 /// Where the remote tier is, and how it is called.
-#[derive(Clone, Debug)]
 pub(crate) struct Target<'a> {
-    /// One server, or some nodes of a cluster.
-    pub(crate) urls: &'a [String],
-    pub(crate) is_cluster: bool,
+    pub(crate) at: &'a Whereabouts,
     /// The deadline of one call.
     pub(crate) limit: Duration,
     /// Whether reads leave a server alone while it is slower than the store.
@@ -54,14 +46,9 @@ impl Nodes {
             quorum: target.quorum.clone(),
             signals: signals.clone(),
         };
-        let infos = target.urls.iter().map(|url| connection_info(url));
-        let mut infos = infos.collect::<Result<Vec<_>, _>>()?;
-        let who = if target.is_cluster {
-            Who::Cluster(Cluster::new(infos, settings, layout)?)
-        } else {
-            let info = infos.pop();
-            let info = info.ok_or_else(|| Error::config("no address of a Redis was given"))?;
-            Who::One(Node::new(info, &settings, false)?)
+        let who = match target.at.seeds()? {
+            Some(seeds) => Who::Cluster(Box::new(Cluster::new(seeds, settings, layout)?)),
+            None => Who::One(Node::new(target.at.way()?, &settings, false)),
         };
         Ok(Self {
             who,
@@ -110,6 +97,22 @@ impl Nodes {
     /// Whether this is the server of the bucket.
     pub(super) fn has(&self, node: &Arc<Node>, bucket: u16) -> bool {
         self.of(bucket).is_ok_and(|home| Arc::ptr_eq(&home, node))
+    }
+
+    /// The server that the sentinels name, if there are any and they did.
+    pub(super) fn master(&self) -> Option<String> {
+        match &self.who {
+            Who::One(node) => node.connections.master(),
+            Who::Cluster(_) => None,
+        }
+    }
+
+    /// Keeps to whoever has the buckets, whether sentinels or the cluster tell; never ends.
+    pub(super) async fn keep(&self, every: Duration) {
+        match &self.who {
+            Who::One(node) => node.connections.follow_master(every).await,
+            Who::Cluster(cluster) => cluster.keep().await,
+        }
     }
 
     /// Buckets that no server has.

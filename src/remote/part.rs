@@ -4,7 +4,7 @@ use super::{
     Beat, Heard, Known, RedisRemote, Remote, RemoteError, Standing, node::Node, timed::timed,
 };
 use crate::model::Head;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// One of those that have a part of the buckets.
 #[derive(Clone)]
@@ -96,14 +96,8 @@ impl RedisRemote {
     }
 
     /// Looks after the servers; never ends.
-    pub(super) async fn watch(&self) {
-        let picture = async {
-            match self.nodes.cluster() {
-                Some(cluster) => cluster.keep().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::join!(self.inspector().watch(), picture);
+    pub(super) async fn watch(&self, every: Duration) {
+        tokio::join!(self.inspector().watch(), self.nodes.keep(every));
     }
 }
 

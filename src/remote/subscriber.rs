@@ -14,15 +14,15 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-/// Subscribes again and again until `sink` is closed.
+/// Subscribes again and again until `sink` is closed; `lost`: a channel is not, or no longer, this server's.
 pub(super) async fn follow(
     connections: &Connections,
     channels: &Channels,
     sink: &mpsc::UnboundedSender<Push>,
-    moved: impl Fn(),
+    lost: impl Fn(),
 ) {
     while !sink.is_closed() {
-        if let Err(error) = listen(connections, channels, sink, &moved).await {
+        if let Err(error) = listen(connections, channels, sink, &lost).await {
             tracing::debug!(%error, "the feed's subscription broke");
         }
         sleep(PAUSE).await;
@@ -33,17 +33,18 @@ async fn listen(
     connections: &Connections,
     channels: &Channels,
     sink: &mpsc::UnboundedSender<Push>,
-    moved: &impl Fn(),
+    lost: &impl Fn(),
 ) -> Result<(), RedisError> {
     let (sender, mut pushes) = mpsc::unbounded_channel();
-    let mut connection = connections.pushing(sender).await?;
-    let mut missing = channels.subscribe(&mut connection).await?;
+    let mut line = connections.pushing(sender).await?;
+    let mut missing = channels.subscribe(&mut line.connection).await?;
     if !missing.is_empty() {
-        moved();
+        lost();
     }
     if sink.send(Push::Subscribed).is_err() {
         return Ok(());
     }
+    let moved = line.clone();
     let mut ping = interval(PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -53,7 +54,7 @@ async fn listen(
                 Some(push) if push.kind == PushKind::SUnsubscribe => {
                     // The slot has left this server: somebody else has the channel.
                     missing.extend(channels.of_push(&push));
-                    moved();
+                    lost();
                 }
                 Some(push) => {
                     let Some(push) = channels.read(&push) else { continue };
@@ -63,11 +64,12 @@ async fn listen(
                 }
                 None => return Ok(()),
             },
+            () = connections.master_moved(&moved) => return Ok(()),
             // A half-open connection never breaks by itself: only an unanswered ping tells.
             _ = ping.tick() => {
-                answers(&mut connection).await?;
-                if !missing.is_empty() && channels.retry(&mut connection, &mut missing).await? {
-                    moved();
+                answers(&mut line.connection).await?;
+                if !missing.is_empty() && channels.retry(&mut line.connection, &mut missing).await? {
+                    lost();
                     let _ = sink.send(Push::Subscribed);
                 }
             }

@@ -1,6 +1,8 @@
 //! The settings of a `Tiers`, and its start.
 
 use super::{Tiers, switch};
+#[cfg(feature = "tls")]
+use crate::remote::Tls;
 use crate::{
     engine::{Engine, Parts, Protections},
     error::Error,
@@ -8,7 +10,7 @@ use crate::{
     load::Limiter,
     model::{Clock, Recording, SystemClock, checked_name, millis},
     purge::Edge,
-    remote::{InProcess, Layout, Quorum, RedisRemote, Remote, Target},
+    remote::{InProcess, Layout, Quorum, RedisRemote, Remote, Target, Whereabouts},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -19,6 +21,7 @@ pub struct TiersBuilder {
     namespace: String,
     key_prefix: Option<String>,
     place: Place,
+    whereabouts: Whereabouts,
     enabled: bool,
     start_without_redis: bool,
     skip_slow_redis: bool,
@@ -35,8 +38,7 @@ pub struct TiersBuilder {
 }
 
 enum Place {
-    Redis(String),
-    Cluster(Vec<String>),
+    Redis,
     Hub(InProcess),
 }
 
@@ -64,6 +66,7 @@ impl TiersBuilder {
             namespace: namespace.to_owned(),
             key_prefix: None,
             place: Place::Hub(InProcess::new()),
+            whereabouts: Whereabouts::default(),
             enabled: true,
             start_without_redis: false,
             skip_slow_redis: false,
@@ -86,9 +89,46 @@ impl TiersBuilder {
         }
     }
 
-    /// Uses this Redis, version 7 or newer. Default: none, a hub of its own in memory.
+    /// Uses this Redis, version 7 or newer: `redis://user:password@host:6379/0`, or `rediss://` for TLS, which needs the feature
+    /// `tls`. Default: none, a hub of its own in memory.
     pub fn redis(mut self, url: &str) -> Self {
-        self.place = Place::Redis(url.to_owned());
+        self.place = Place::Redis;
+        self.whereabouts.url = url.to_owned();
+        self.whereabouts.sentinels = None;
+        self.whereabouts.cluster = None;
+        self
+    }
+
+    /// Uses the Redis that these sentinels name as the master, and follows them when they name another: `redis://host:26379`, each
+    /// with the credentials of the sentinel, if it wants any.
+    ///
+    /// `master` is its name, `"mymaster"`, or a URL whose host is that name, with the credentials and the database of the server:
+    /// `"rediss://user:password@mymaster/2"`. A port in it does not count.
+    ///
+    /// Every sentinel is asked once in a [`heartbeat`](Self::heartbeat), and before each connection. A master that hangs or was cut
+    /// off is left when they have elected another. Default: none.
+    pub fn redis_sentinel<S: AsRef<str>>(
+        mut self,
+        sentinels: impl IntoIterator<Item = S>,
+        master: &str,
+    ) -> Self {
+        let urls = sentinels.into_iter().map(|url| url.as_ref().to_owned());
+        self.place = Place::Redis;
+        self.whereabouts.sentinels = Some(urls.collect());
+        self.whereabouts.cluster = None;
+        self.whereabouts.url = if master.contains("://") {
+            master.to_owned()
+        } else {
+            format!("redis://{master}")
+        };
+        self
+    }
+
+    /// Says whom TLS connections to Redis trust, and who this process is. Default: the roots that the machine trusts, and no
+    /// certificate of its own.
+    #[cfg(feature = "tls")]
+    pub fn redis_tls(mut self, tls: Tls) -> Self {
+        self.whereabouts.tls = tls;
         self
     }
 
@@ -105,7 +145,9 @@ impl TiersBuilder {
     /// # Ok(()) }
     /// ```
     pub fn redis_cluster<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
-        self.place = Place::Cluster(urls.into_iter().map(Into::into).collect());
+        self.place = Place::Redis;
+        self.whereabouts.sentinels = None;
+        self.whereabouts.cluster = Some(urls.into_iter().map(Into::into).collect());
         self
     }
 
@@ -242,7 +284,8 @@ impl TiersBuilder {
     ///
     /// # Errors
     /// If a setting is refused, or the environment variable `TRICACHE` is neither `on` nor `off`; if Redis does not
-    /// answer within five seconds; if it is one that the protocol cannot run on: older than version 7, a replica, a
+    /// answer within five seconds, or no sentinel does; if the server or a sentinel refuses the user or the certificate, or is refused
+    /// for its own; if no sentinel knows the master's name; if it is one that the protocol cannot run on: older than version 7, a replica, a
     /// cluster, or one that forbids a command that is needed; and if nodes of another release or setting use the same
     /// namespace. What is only unwise is told by [`Report::advice`](super::Report::advice).
     ///
@@ -258,14 +301,22 @@ impl TiersBuilder {
             clock: Arc::clone(&self.clock),
         };
         let remote = match &self.place {
-            Place::Hub(hub) => Remote::Memory(hub.attach(
+            Place::Hub(hub) => Remote::Memory(Box::new(hub.attach(
                 layout.clone(),
                 self.remote_timeout,
                 self.protections.fence,
                 quorum,
-            )),
-            Place::Redis(url) => self.reached(std::slice::from_ref(url), false, &layout, quorum)?,
-            Place::Cluster(urls) => self.reached(urls, true, &layout, quorum)?,
+            ))),
+            Place::Redis => {
+                let target = Target {
+                    at: &self.whereabouts,
+                    limit: self.remote_timeout,
+                    skip_slow: self.skip_slow_redis,
+                    fenced: self.protections.fence,
+                    quorum,
+                };
+                Remote::Redis(Box::new(RedisRemote::new(target, layout.clone())?))
+            }
         };
         let answers = start.check(&remote).await?;
         let (engine, ready) = Engine::start(Parts {
@@ -288,25 +339,6 @@ impl TiersBuilder {
             ));
         }
         Ok(Tiers { engine })
-    }
-
-    fn reached(
-        &self,
-        urls: &[String],
-        is_cluster: bool,
-        layout: &Layout,
-        quorum: Quorum,
-    ) -> Result<Remote, Error> {
-        let target = Target {
-            urls,
-            is_cluster,
-            limit: self.remote_timeout,
-            skip_slow: self.skip_slow_redis,
-            fenced: self.protections.fence,
-            quorum,
-        };
-        let redis = RedisRemote::new(target, layout.clone())?;
-        Ok(Remote::Redis(Box::new(redis)))
     }
 
     fn recording(&self) -> Option<Recording> {

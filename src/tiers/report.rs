@@ -20,6 +20,7 @@ pub struct Report {
     nodes: Vec<NodeReport>,
     uncovered_buckets: usize,
     outage: Option<Outage>,
+    master: Option<String>,
     agrees: bool,
     fencing: Fencing,
     advice: Vec<Advice>,
@@ -47,6 +48,7 @@ impl Report {
                 .collect(),
             uncovered_buckets: engine.remote.uncovered(),
             outage: engine.remote.trouble().map(Outage::of),
+            master: engine.remote.master(),
             agrees: engine.proofs.agree(),
             fencing: engine.remote.fencing(),
             advice: engine.remote.advice(),
@@ -101,6 +103,13 @@ impl Report {
     #[must_use]
     pub fn outage(&self) -> Option<Outage> {
         self.outage
+    }
+
+    /// The server that the sentinels name, as `host:port`; `None` before they did, and without
+    /// [sentinels](crate::TiersBuilder::redis_sentinel).
+    #[must_use]
+    pub fn master(&self) -> Option<&str> {
+        self.master.as_deref()
     }
 
     /// Whether all nodes of the namespace have the same format, buckets and feed, as far as known.

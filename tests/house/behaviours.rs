@@ -15,7 +15,7 @@ use syn::{
 };
 
 /// Where names begin, and the folder that each stands for.
-const ROOTS: [(&str, &str); 8] = [
+const ROOTS: [(&str, &str); 9] = [
     ("suite", "tests/suite"),
     ("src", "src"),
     ("middleware::suite", "middleware/tests/suite"),
@@ -24,6 +24,7 @@ const ROOTS: [(&str, &str); 8] = [
     ("metrics", "tests/metrics"),
     ("spans", "tests/spans"),
     ("testing", "tests/testing"),
+    ("topologies", "tests/topologies"),
 ];
 
 #[test]

@@ -40,7 +40,7 @@ const RANKS: [(&str, u8); 20] = [
 const TOP: u8 = 6;
 
 /// Foreign crates and the only modules that name them, tests included.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("bincode", &["codec"]),
     ("lz4_flex", &["codec"]),
     ("metrics", &["observe"]),
@@ -49,6 +49,8 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("redis", &["remote"]),
     ("rmp_serde", &["codec"]),
     ("rustix", &["model"]),
+    ("rustls_platform_verifier", &["remote"]),
+    ("tokio_rustls", &["remote"]),
     ("tokio_util", &["tasks"]),
     ("twox_hash", &["codec", "model"]),
 ];

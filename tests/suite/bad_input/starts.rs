@@ -17,8 +17,8 @@ async fn an_address_that_is_none_is_refused_as_a_setting() {
         "redis://127.0.0.1:port",
         "redis://127.0.0.1:99999",
         "redis://127.0.0.1/database",
-        // Without TLS there must be no connection in the clear in its place.
-        "rediss://127.0.0.1",
+        // With TLS or without: there must be no connection in its place that nobody has checked.
+        "rediss://127.0.0.1/#insecure",
         "127.0.0.1:6379",
     ] {
         // By choice or not: a typing error is not an outage.

@@ -227,7 +227,7 @@ fn command_line(port: u16, more: &[String]) -> Vec<String> {
         .collect()
 }
 
-fn answers(port: u16, pid: u32) -> bool {
+pub(crate) fn answers(port: u16, pid: u32) -> bool {
     let ping = ask(port, &["PING"], START_LIMIT);
     let info = ask(port, &["INFO", "server"], START_LIMIT);
     let own = format!("process_id:{pid}");
@@ -235,7 +235,7 @@ fn answers(port: u16, pid: u32) -> bool {
         && info.is_ok_and(|reply| reply.to_string().lines().any(|line| line == own))
 }
 
-fn cannot_start(error: &io::Error) -> ! {
+pub(crate) fn cannot_start(error: &io::Error) -> ! {
     if error.kind() == ErrorKind::NotFound {
         panic!(
             "`{PROGRAM}` (or `sh`) is not on the PATH, and the tests need it. \
@@ -254,12 +254,12 @@ fn last_words(directory: &Path) -> String {
         .to_owned()
 }
 
-const PROGRAM: &str = "redis-server";
+pub(crate) const PROGRAM: &str = "redis-server";
 const LOG: &str = "redis.log";
 const FILE: &str = "dump.rdb";
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 /// Generous: a loaded machine must not fail a correct test.
-const LIMIT: Duration = Duration::from_secs(20);
-const REPLY_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const REPLY_LIMIT: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(1);
-const POLL: Duration = Duration::from_millis(5);
+pub(crate) const POLL: Duration = Duration::from_millis(5);
