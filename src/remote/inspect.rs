@@ -154,7 +154,7 @@ fn missing_right(layout: &Layout, command: &str, words: &RemoteError) -> Finding
         "rights",
         format!(
             "redis forbids this user {command}, which the protocol needs: {words}; allow it by ACL SETUSER with \
-             '~{root}:*' '&{root}:*' {COMMANDS}"
+             '~{root}:*' '&{root}:*' {COMMANDS}; on a cluster also +cluster|slots +cluster|nodes"
         ),
     )
 }
@@ -340,4 +340,4 @@ async fn of_a_connection(
 const PINGS: usize = 5;
 /// As in `docs/redis-layout.md`.
 const COMMANDS: &str = "+mget +get +set +del +unlink +pttl +pexpire +hget +hset +hlen +hgetall +hscan +hdel \
-    +xadd +xrange +spublish +ssubscribe +time +ping +info +config|get +multi +exec +eval +evalsha +select +wait +cluster|slots +cluster|nodes";
+    +xadd +xrange +spublish +ssubscribe +time +ping +info +config|get +multi +exec +eval +evalsha +select +wait";

@@ -24,6 +24,7 @@ const ROOTS: [(&str, &str); 9] = [
     ("metrics", "tests/metrics"),
     ("spans", "tests/spans"),
     ("testing", "tests/testing"),
+    ("cluster", "tests/cluster"),
     ("topologies", "tests/topologies"),
 ];
 
