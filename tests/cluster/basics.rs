@@ -2,7 +2,7 @@
 
 use super::scene::{MANY, Scene, TAGS, builder, ends};
 use std::{io, time::Duration};
-use tricache::{Loaded, Outcome, RemoteState};
+use tricache::{Level, Loaded, Outcome, Policy, RemoteState, TieredCache};
 use tricache_test_support::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,4 +201,30 @@ async fn any_node_leads_to_all_others() {
         Outcome::RemoteHit
     );
     assert_eq!(third.tiers.report().nodes().len(), 3);
+}
+
+/// Whether a master is followed was asked of the master of the first bucket only: what another one had answered was never believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_master_is_confirmed_by_its_own_replica() {
+    let scene = Scene::start_with(|builder| builder.replicas(1)).await;
+    let policy = Policy::ttl(Duration::from_secs(600)).level(Level::Strict);
+    let strict = |node: &super::scene::Node| node.tiers.cache::<u64, u64>("strict", policy);
+    let [one, other] = scene.nodes().map(|node| strict(node).unwrap());
+    let read = async |cache: &TieredCache<u64, u64>, key: u64| {
+        let store = scene.store.clone();
+        let load = |_| async move { Ok::<_, io::Error>(store.load(&key).await) };
+        ends(cache.get_or_load(&key, load)).await.unwrap()
+    };
+
+    for key in 0..MANY / 2 {
+        assert_eq!(*read(&one, key).await, 0);
+        assert_eq!(read(&other, key).await.outcome(), Outcome::RemoteHit);
+        scene.store.commit(&key);
+        let receipt = ends(one.invalidate(&key)).await.unwrap();
+        assert!(!receipt.is_pending());
+        assert_eq!(*read(&other, key).await, 1);
+    }
+
+    let asked = scene.store.loads();
+    assert_eq!(asked, MANY);
 }

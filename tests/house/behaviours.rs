@@ -15,7 +15,7 @@ use syn::{
 };
 
 /// Where names begin, and the folder that each stands for.
-const ROOTS: [(&str, &str); 9] = [
+const ROOTS: [(&str, &str); 10] = [
     ("suite", "tests/suite"),
     ("src", "src"),
     ("middleware::suite", "middleware/tests/suite"),
