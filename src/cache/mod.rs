@@ -3,8 +3,9 @@
 //! The read path from top to bottom is in `core.rs` and, on a miss, in `fly.rs`; that of many keys at once in `many.rs` and `loading.rs`;
 //! what is served past its TTL is in `stale.rs` and `renewing.rs`, and what a call gets that is late in `deadline.rs`;
 //! a cache that knows its loader is in `loaders.rs`, with `collecting.rs` and `warm.rs`;
-//! invalidations and inserts are in `write.rs`; what is left of a read while the cache is off is in `bypass.rs`.
+//! invalidations and inserts are in `write.rs`; what a cache says of itself is in `about.rs`; what is left of a read while the cache is off is in `bypass.rs`.
 
+mod about;
 mod batch;
 mod bypass;
 mod collecting;
@@ -37,8 +38,8 @@ use crate::{
     engine::Engine,
     error::{BoxError, Error},
     invalidate::Receipt,
-    load::{LoadContext, Loaded, Loads, Shelf},
-    model::{CacheKey, Level, Policy, StoreVersion, Strength},
+    load::{LoadContext, Loaded, Shelf},
+    model::{CacheKey, StoreVersion, Strength},
     observe::Traced,
 };
 use std::{borrow::Borrow, fmt, future::Future, marker::PhantomData, sync::Arc};
@@ -76,38 +77,6 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
             core: Core::new(engine, shelf),
             keys: PhantomData,
         }
-    }
-
-    /// The name under which the cache was made.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.core.shelf.name.as_str()
-    }
-
-    /// How long its values live.
-    #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.core.shelf.policy
-    }
-
-    /// The level that this cache keeps right now: that of its policy, but [`Level::Eventual`] while a cache of
-    /// [`Level::Bounded`] may serve what is not proven ([`WhenDeaf::Serve`](crate::WhenDeaf::Serve)), and where the server does not
-    /// tell who it is, so that a restart with older data may go unnoticed ([`Report::fencing`](crate::Report::fencing)).
-    #[must_use]
-    pub fn level(&self) -> Level {
-        self.core.level()
-    }
-
-    /// Entries that this process holds, and their bytes; both lag behind a little.
-    #[must_use]
-    pub fn local_usage(&self) -> (u64, u64) {
-        self.core.shelf.local.usage()
-    }
-
-    /// Its loads, running and queued, and how many may run at once; `None` without a [limit](Policy::max_loads) of its own.
-    #[must_use]
-    pub fn loads(&self) -> Option<Loads> {
-        self.core.shelf.gate.own()
     }
 
     /// The value of `key` if some tier holds it; nothing is loaded.

@@ -20,6 +20,7 @@ mod run;
 mod seek;
 mod shelf;
 mod unpack;
+mod vouch;
 
 pub(crate) use self::{
     admit::{Pass, admit, give_up, queue},

@@ -1,15 +1,15 @@
 //! Where a cache keeps its values, and the two ways between a value and its bytes.
 
-use super::{Circles, draft::Draft, gate::Gate};
+use super::{Circles, draft::Draft, gate::Gate, vouch::Verdict};
 use crate::{
     codec::{self, EncodeError, Limits, ValueCodec},
     local::{Local, Ticket},
     model::{
         Address, CacheName, Clock, EntityId, Entry, Generation, Labels, Lifetime, Place, Policy,
-        Position, Reach, RenderedKey, Seal, ServerTime, Trust, Visibility, millis,
+        Position, Reach, RenderedKey, Seal, ServerTime, Visibility, millis,
     },
     observe::{Decision, Observer},
-    remote::{LARGE, LARGE_FACTOR, Remote, RemoteError, Server},
+    remote::{LARGE, LARGE_FACTOR, Remote, RemoteError},
     tags::{Standing, TagTable},
     tasks::Tasks,
 };
@@ -86,25 +86,6 @@ pub(crate) struct Origin {
     pub(crate) birth: u64,
     pub(crate) position: Position,
     pub(crate) load_micros: u32,
-}
-
-/// Whether no tag of an entry was bumped since its load.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Verdict {
-    pub(crate) current: bool,
-    /// Who said so, where Redis was asked.
-    pub(crate) asked: Option<Server>,
-}
-
-impl Verdict {
-    const OLD: Self = Self {
-        current: false,
-        asked: None,
-    };
-    const KNOWN: Self = Self {
-        current: true,
-        asked: None,
-    };
 }
 
 impl<V: Send + Sync + 'static> Shelf<V> {
@@ -264,42 +245,6 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             self.observer.note(Decision::TagRefusal);
         }
         Ok(verdict)
-    }
-
-    /// Whether those who gave an answer about an entity of the bucket, and `asked` about its tags, are to be believed.
-    pub(crate) async fn vouched(
-        &self,
-        bucket: u16,
-        by: Server,
-        asked: Option<Server>,
-    ) -> Result<(), RemoteError> {
-        match self.reach.trust {
-            Trust::AtOnce => Ok(()),
-            // On the heap, so that reads of other levels need not carry the room for it.
-            trust => Box::pin(self.vouch_for(bucket, by, asked, trust)).await,
-        }
-    }
-
-    async fn vouch_for(
-        &self,
-        bucket: u16,
-        by: Server,
-        asked: Option<Server>,
-        trust: Trust,
-    ) -> Result<(), RemoteError> {
-        let entity = self.remote.vouch(bucket, by, trust);
-        let vouched = match asked {
-            // Side by side, so that one beat may answer for both.
-            Some(asked) => {
-                let tags = self.remote.vouch(self.buckets, asked, trust);
-                tokio::try_join!(entity, tags).map(|_| ())
-            }
-            None => entity.await,
-        };
-        if vouched.is_err() {
-            self.observer.note(Decision::Unconfirmed);
-        }
-        vouched
     }
 
     async fn ask_tags(&self, entry: &Entry<V>) -> Result<Verdict, RemoteError> {

@@ -252,11 +252,12 @@ impl TiersBuilder {
     /// [pending](crate::Receipt::is_pending), and sent again. Also how many must follow the server that this process speaks to before
     /// caches of the levels [`Bounded`](crate::Level::Bounded) and [`Strict`](crate::Level::Strict) believe it.
     ///
-    /// Say here how many replicas may be promoted, and the same on all nodes. So a master that was replaced, and does not know it yet, is
-    /// not believed: its replicas follow another one. While fewer follow than that, caches of those levels ask the store.
+    /// Say here how many replicas the master has, all of them, and the same on all nodes: fewer would be no proof, since one that did not
+    /// confirm may be promoted. So a master that was replaced, and does not know it yet, is not believed: its replicas follow another
+    /// one. While fewer follow than that, caches of those levels ask the store.
     /// 0 to 16. Default: 0, for a server without replicas.
-    pub fn replicas(mut self, promotable: usize) -> Self {
-        self.replicas = promotable;
+    pub fn replicas(mut self, all: usize) -> Self {
+        self.replicas = all;
         self
     }
 

@@ -15,8 +15,9 @@ use syn::{
 };
 
 /// Where names begin, and the folder that each stands for.
-const ROOTS: [(&str, &str); 10] = [
+const ROOTS: [(&str, &str); 12] = [
     ("suite", "tests/suite"),
+    ("faults", "tests/faults"),
     ("src", "src"),
     ("middleware::suite", "middleware/tests/suite"),
     ("middleware::src", "middleware/src"),
@@ -26,6 +27,7 @@ const ROOTS: [(&str, &str); 10] = [
     ("testing", "tests/testing"),
     ("cluster", "tests/cluster"),
     ("topologies", "tests/topologies"),
+    ("levels", "tests/levels"),
 ];
 
 #[test]

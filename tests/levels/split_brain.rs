@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use tricache::{Outcome, Policy, Tiers};
 use tricache_test_support::{CountingStore, Proxy, RedisServer, eventually};
 
-/// A master with two replicas, one of which is promoted, and followed by the other.
+/// A master with two replicas. One is promoted, and followed by the other and by a server that takes the old master's place.
 struct Servers {
     old: RedisServer,
     new: RedisServer,
     third: RedisServer,
+    fourth: RedisServer,
     /// From the old master to its replicas.
     link: Proxy,
 }
@@ -20,10 +21,12 @@ impl Servers {
         let old = RedisServer::start_with(&at_once);
         let link = Proxy::before(&old).await;
         let (new, third) = (RedisServer::start_with(&at_once), RedisServer::start());
+        let fourth = RedisServer::start();
         let servers = Self {
             old,
             new,
             third,
+            fourth,
             link,
         };
         let port = servers.link.port().to_string();
@@ -36,14 +39,18 @@ impl Servers {
         servers
     }
 
-    /// The old master is cut off from both, and the third server follows the new one.
+    /// The old master is cut off from both, and two servers follow the new one.
     async fn split(&self) {
         self.link.cut();
         assert_eq!(self.new.command(&["REPLICAOF", "NO", "ONE"]), "OK");
         let port = self.new.port().to_string();
-        let answer = self.third.command(&["REPLICAOF", "127.0.0.1", &port]);
-        assert_eq!(answer, "OK");
-        follows(&self.third).await;
+        for replica in [&self.third, &self.fourth] {
+            let answer = replica.command(&["REPLICAOF", "127.0.0.1", &port]);
+            assert_eq!(answer, "OK");
+        }
+        for replica in [&self.third, &self.fourth] {
+            follows(replica).await;
+        }
     }
 
     /// A node that speaks to this one of them.
@@ -55,6 +62,9 @@ impl Servers {
         Node::start(builder, policy).await
     }
 }
+
+/// The replicas of a master.
+const ALL: usize = 2;
 
 async fn follows(replica: &RedisServer) {
     eventually("the replica is in step", async || {
@@ -72,9 +82,9 @@ async fn holds(node: &Node, store: &CountingStore) {
     .await;
 }
 
-/// The node of the new master invalidates, and the third server confirms it.
+/// The node of the new master invalidates, and both that follow confirm it.
 async fn invalidated(servers: &Servers, store: &CountingStore) -> Instant {
-    let writer = servers.node(&servers.new, 1, eventual()).await;
+    let writer = servers.node(&servers.new, ALL, eventual()).await;
     store.commit(&KEY);
     let receipt = ends(writer.invalidate().await.settled()).await;
     assert_eq!(receipt.stamps().len(), 1);
@@ -84,7 +94,7 @@ async fn invalidated(servers: &Servers, store: &CountingStore) -> Instant {
 #[tokio::test]
 async fn f9_a_strict_read_never_believes_a_master_that_nobody_follows() {
     let (servers, store) = (Servers::start().await, CountingStore::new());
-    let node = servers.node(&servers.old, 1, strict()).await;
+    let node = servers.node(&servers.old, ALL, strict()).await;
     holds(&node, &store).await;
 
     servers.split().await;
@@ -104,9 +114,9 @@ async fn f9_a_strict_read_never_believes_a_master_that_nobody_follows() {
 async fn f9_a_bounded_read_is_within_its_bound_on_a_master_that_nobody_follows() {
     let (servers, store) = (Servers::start().await, CountingStore::new());
     let bound = Duration::from_millis(600);
-    let node = servers.node(&servers.old, 1, bounded(600)).await;
+    let node = servers.node(&servers.old, ALL, bounded(600)).await;
     // What it would do without a bound, on the same server.
-    let twin = servers.node(&servers.old, 1, eventual()).await;
+    let twin = servers.node(&servers.old, ALL, eventual()).await;
     holds(&node, &store).await;
     holds(&twin, &store).await;
 
@@ -145,7 +155,7 @@ async fn f9_without_replicas_the_old_master_is_believed() {
 #[tokio::test]
 async fn f9_after_the_split_is_over_everybody_is_on_one_side() {
     let (servers, store) = (Servers::start().await, CountingStore::new());
-    let node = servers.node(&servers.old, 1, bounded(600)).await;
+    let node = servers.node(&servers.old, ALL, bounded(600)).await;
     holds(&node, &store).await;
     servers.split().await;
     invalidated(&servers, &store).await;

@@ -5,6 +5,7 @@
 //! what is modelled, what is not, and the verdicts.
 
 pub mod admission;
+pub mod beats;
 pub mod explore;
 pub mod orderings;
 pub mod protocol;

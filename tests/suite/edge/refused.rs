@@ -9,7 +9,7 @@ use tricache_test_support::eventually;
 
 /// Time is tokio's, and moves by itself; the hub's stands still, so nothing is too young.
 #[tokio::test(start_paused = true)]
-async fn what_was_refused_stays_and_is_tried_again_with_growing_pauses() {
+async fn f34_what_was_refused_stays_and_is_tried_again_with_growing_pauses() {
     let remote = Remote::Hub(InProcess::new());
     let edge = FakeEdge::new();
     edge.refuse(true);

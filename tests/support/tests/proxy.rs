@@ -166,6 +166,21 @@ async fn a_connection_that_subscribes_during_the_cut_is_cut_with_its_command() {
 }
 
 #[tokio::test]
+async fn a_stalled_subscriber_gets_later_what_the_others_get_at_once() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::before(&redis).await;
+    let (mut other, mut slow) = (connect(&proxy).await, subscribed(&proxy).await);
+
+    proxy.stall_subscribers(true);
+    assert_silent(&mut slow).await;
+    assert_eq!(ask(&mut other, PING).await, b"+PONG\r\n");
+    proxy.stall_subscribers(false);
+
+    // What was asked during the silence.
+    assert_eq!(read_exactly(&mut slow, 14).await, b"*2\r\n$4\r\npong\r\n");
+}
+
+#[tokio::test]
 async fn severing_subscribers_closes_only_those() {
     let redis = RedisServer::start();
     let proxy = Proxy::before(&redis).await;

@@ -74,7 +74,11 @@ impl Link<'_> {
         let mut commands = Commands::default();
         let mut buffer = vec![0; BUFFER];
         // An error is an end like any other: whether the other side learns of it is up to the network.
-        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        loop {
+            self.network.flows(self.id, direction).await;
+            let Ok(length @ 1..) = from.read(&mut buffer).await else {
+                break;
+            };
             let bytes = buffer[..length].to_vec();
             if direction == Direction::ToServer {
                 self.network.saw(self.id, commands.feed(&bytes));
@@ -110,6 +114,7 @@ impl Link<'_> {
         to: &WriteHalf<'_>,
     ) -> io::Result<()> {
         while !bytes.is_empty() {
+            self.network.flows(self.id, direction).await;
             to.writable().await?;
             match self
                 .network

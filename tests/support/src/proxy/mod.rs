@@ -111,6 +111,12 @@ impl Proxy {
         self.network.cut(Reach::NoSubscriber);
     }
 
+    /// Makes slow readers of the connections that have sent a subscribing command, or ends that: nothing is delivered to them,
+    /// and nothing is taken from the server for them, so that it piles up there. Nothing is lost by the network itself.
+    pub fn stall_subscribers(&self, yes: bool) {
+        self.network.stall(yes);
+    }
+
     /// Ends a cut: closes the connections that were cut, forwards again. Others stay as they are.
     pub fn heal(&self) {
         self.network.heal();

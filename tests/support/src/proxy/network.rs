@@ -13,6 +13,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(super) struct Network {
     state: Mutex<State>,
+    /// Nothing goes from the server to whoever subscribes, and nothing is taken from it either.
+    stalled: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Network {
         };
         Self {
             state: Mutex::new(state),
+            stalled: watch::Sender::new(false),
         }
     }
 
@@ -121,6 +124,9 @@ impl Network {
         if state.is_cut(id) {
             return Ok(bytes.len());
         }
+        if *self.stalled.borrow() && state.is_stallable(id, direction) {
+            return Ok(0);
+        }
         let written = write(bytes)?;
         match direction {
             Direction::ToServer => state.to_server += written as u64,
@@ -150,6 +156,25 @@ impl Network {
         state.reach = reach;
         for line in state.lines.values_mut() {
             line.cut |= line.subscriber || reach == Reach::Nobody;
+        }
+    }
+
+    pub(super) fn stall(&self, yes: bool) {
+        // Under the lock: what is being written is written when this returns.
+        let _state = self.lock();
+        self.stalled.send_replace(yes);
+    }
+
+    /// Waits while this direction of the connection is stalled.
+    pub(super) async fn flows(&self, id: u64, direction: Direction) {
+        let mut stalled = self.stalled.subscribe();
+        loop {
+            let now = *stalled.borrow_and_update();
+            if !now || !self.lock().is_stallable(id, direction) {
+                return;
+            }
+            // The sender is a field of `self`.
+            let _ = stalled.changed().await;
         }
     }
 
@@ -222,6 +247,11 @@ impl Network {
 }
 
 impl State {
+    fn is_stallable(&self, id: u64, direction: Direction) -> bool {
+        let subscribes = self.lines.get(&id).is_some_and(|line| line.subscriber);
+        subscribes && direction == Direction::ToClient
+    }
+
     fn is_cut(&self, id: u64) -> bool {
         self.lines.get(&id).is_none_or(|line| line.cut)
     }
