@@ -5,6 +5,7 @@
 use super::{
     audience::Audience,
     chain::{Chain, Link, Standing, links},
+    note::Note,
     proof::Proofs,
 };
 use crate::{
@@ -21,31 +22,6 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until},
 };
-
-/// What this process tells its follower.
-#[derive(Debug)]
-pub(crate) enum Note {
-    /// The heads of the feeds that one server has, asked for at `sent`.
-    Beat {
-        sent: u64,
-        heads: Vec<Heard>,
-        /// `None`: whoever was asked does not have it.
-        agreement: Option<Agreement>,
-    },
-    /// The server of the heartbeat that was sent at `sent` was confirmed after it; it has these buckets.
-    Confirmed { sent: u64, buckets: Vec<u16> },
-    /// A heartbeat of which what is ahead is fetched at once.
-    #[cfg(feature = "test-util")]
-    CatchUp {
-        sent: u64,
-        heads: Vec<Heard>,
-        agreement: Option<Agreement>,
-        confirmed: bool,
-        done: tokio::sync::oneshot::Sender<()>,
-    },
-    /// A read saw a head that was not applied yet.
-    Seen { bucket: u16, head: Head },
-}
 
 /// How far the start has come.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,13 +1,36 @@
 //! The heartbeat of one server: what time it is there, and where its feeds stand.
 
 use super::{
-    Agreement, Beat, Heard, Known, RedisRemote, RemoteError, agreement,
+    Agreement, Known, RedisRemote, RemoteError, agreement,
     connection::Class,
+    identity::Server,
     node::Node,
     store::{number, raw, row},
 };
+use crate::model::Head;
 use redis::{Pipeline, Value};
 use std::sync::Arc;
+
+/// The heads of all feeds that a server has, its time in ms at which they were read, and whether all nodes agree, if it
+/// has that record.
+#[derive(Debug)]
+pub(crate) struct Beat {
+    /// Of every feed.
+    pub(crate) heads: Vec<Heard>,
+    pub(crate) at: u64,
+    pub(crate) agreement: Option<Agreement>,
+    pub(crate) by: Server,
+}
+
+/// What a heartbeat has learned of one feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Head(Head),
+    /// There is no record that counts.
+    Missing,
+    /// Another server has it, or it is on its way to one.
+    Unanswered,
+}
 
 impl RedisRemote {
     /// `known`: the epoch of each feed, and how far this node had heard of it before it asked.

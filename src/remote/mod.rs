@@ -52,6 +52,7 @@ pub use self::tls::Tls;
 pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
+    beat::{Beat, Heard},
     breaker::{Standing, Trouble},
     confirm::Quorum,
     connection::LARGE_FACTOR,
@@ -221,27 +222,6 @@ pub(crate) enum Filled {
     Expired,
     /// The payload whose body was to be kept is not there any more.
     Gone,
-}
-
-/// The heads of all feeds that a server has, its time in ms at which they were read, and whether all nodes agree, if it
-/// has that record.
-#[derive(Debug)]
-pub(crate) struct Beat {
-    /// Of every feed.
-    pub(crate) heads: Vec<Heard>,
-    pub(crate) at: u64,
-    pub(crate) agreement: Option<Agreement>,
-    pub(crate) by: Server,
-}
-
-/// What a heartbeat has learned of one feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    Head(Head),
-    /// There is no record that counts.
-    Missing,
-    /// Another server has it, or it is on its way to one.
-    Unanswered,
 }
 
 /// A bucket's head with the logged events after a position.
