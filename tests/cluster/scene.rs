@@ -126,7 +126,7 @@ impl Node {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        self.tiers.report().counters().clone()
+        *self.tiers.report().counters()
     }
 
     /// Whether it speaks to a server on this port.
