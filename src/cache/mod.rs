@@ -114,9 +114,9 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     ///
     /// # Errors
     /// The loader's error or panic, shared by all that waited for it; [`is_absent`](Error::is_absent) if it found no
-    /// such value; [`is_timeout`](Error::is_timeout) at the [deadline](Policy::hard_timeout) of the call, or if the load
-    /// [was stopped](Policy::load_timeout); [`is_overloaded`](Error::is_overloaded) if too many loads run and
-    /// [queue](Policy::max_loads); [`is_circular`](Error::is_circular) if this call is part of a load that would
+    /// such value; [`is_timeout`](Error::is_timeout) at the [deadline](crate::Policy::hard_timeout) of the call, or if the load
+    /// [was stopped](crate::Policy::load_timeout); [`is_overloaded`](Error::is_overloaded) if too many loads run and
+    /// [queue](crate::Policy::max_loads); [`is_circular`](Error::is_circular) if this call is part of a load that would
     /// wait for itself; and after a shutdown. Redis not answering is not an error: the loader is asked.
     ///
     /// # Cancel safety
@@ -265,7 +265,7 @@ impl<K, V: Send + Sync + 'static> TieredCache<K, V> {
     /// Tells Redis and every node that the value of `key` is past its TTL: a soft invalidation. Call it where an old value is better
     /// than a slow answer.
     ///
-    /// It is served inside the stale windows of the [`Policy`], counted from this moment, while one load of the fleet
+    /// It is served inside the stale windows of the [`Policy`](crate::Policy), counted from this moment, while one load of the fleet
     /// replaces it; then [`Cached::is_stale`] says so. Without windows, and where Redis does not know the key, it is as if
     /// [`invalidate`](Self::invalidate) had been called.
     ///
