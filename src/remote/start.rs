@@ -40,22 +40,24 @@ impl RedisRemote {
         }
         let nodes = self.nodes.all();
         let beats = join_all(nodes.iter().map(|node| self.beat(node, &[]))).await;
-        let mut agreed = None;
+        let (mut agreed, mut failure) = (None, None);
         for (node, beat) in nodes.iter().zip(beats) {
             match beat {
                 Ok(Beat { agreement, .. }) if node.is_up() => agreed = agreement.or(agreed),
                 // Slower than any call would wait for.
                 Ok(_) if !some => return Err(RemoteError::Timeout),
+                Ok(_) => failure = Some(RemoteError::Timeout),
                 Err(error) if !some || self.inspector().refusal(&error).is_some() => {
                     return Err(error);
                 }
-                _ => {}
+                Err(error) => failure = Some(error),
             }
         }
         if self.nodes.uncovered() > 0 && !some {
             return Err(RemoteError::Uncovered);
         }
-        agreed.ok_or(RemoteError::Uncovered)
+        // Whoever did not answer says more than that nobody has the tags.
+        agreed.ok_or(failure.unwrap_or(RemoteError::Uncovered))
     }
 }
 
