@@ -80,7 +80,8 @@ async fn each_invalidation_is_pushed_whichever_master_has_it() {
     }
 
     eventually("all were pushed", async || {
-        scene.other.counters().events == before + MANY
+        // A subscription that was lost meanwhile is made up for from the log.
+        scene.other.counters().events + scene.other.counters().replays >= before + MANY
     })
     .await;
 }
