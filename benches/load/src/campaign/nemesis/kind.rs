@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::super::servers::TopologyName;
+
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,11 +36,30 @@ pub(crate) enum Kind {
     NodePaused,
     /// A node's clock steps forward by minutes.
     ClockStepped,
+    /// The sentinels make a replica the master although the old one is well, which goes on as a master for a while.
+    HandedOver,
+    /// A sentinel is killed, misses a handover, and comes back.
+    SentinelKilled,
+    /// A sentinel is stopped where it stands, and misses a handover.
+    SentinelFrozen,
 }
 
 impl Kind {
-    /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    /// Those that a topology has, each of which its campaign makes at least once.
+    pub(crate) fn of(topology: TopologyName) -> Vec<Self> {
+        let mut kinds = Self::ANYWHERE.to_vec();
+        match topology {
+            TopologyName::Standalone | TopologyName::Cluster => {}
+            TopologyName::Sentinel => kinds.extend(Self::OF_SENTINELS),
+        }
+        kinds
+    }
+
+    /// Those that need a handover or a sentinel.
+    const OF_SENTINELS: [Self; 3] = [Self::HandedOver, Self::SentinelKilled, Self::SentinelFrozen];
+
+    /// All others.
+    const ANYWHERE: [Self; 14] = [
         Self::RedisKilled,
         Self::RedisRestored,
         Self::RedisFrozen,
@@ -72,6 +93,9 @@ impl Kind {
             Self::NodeKilled => "node_killed",
             Self::NodePaused => "node_paused",
             Self::ClockStepped => "clock_stepped",
+            Self::HandedOver => "handed_over",
+            Self::SentinelKilled => "sentinel_killed",
+            Self::SentinelFrozen => "sentinel_frozen",
         }
     }
 }
