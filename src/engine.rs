@@ -110,7 +110,10 @@ impl Engine {
         let proofs = Arc::new(Proofs::new(feeds, horizon, remote.wants_replicas()));
         let beat_every = Arc::new(AtomicU64::new(crate::model::millis(parts.heartbeat)));
         let observer = observers.shared();
-        let (audience, server_time) = (Arc::new(Audience::default()), Arc::new(ServerTime::new()));
+        let (audience, server_time) = (
+            Arc::new(Audience::default()),
+            Arc::new(ServerTime::new(parts.layout.feeds())),
+        );
         let (notes, noted) = mpsc::unbounded_channel();
         let (ready, is_ready) = watch::channel(Ready::default());
         let beat_now = Arc::new(Notify::new());
@@ -136,6 +139,7 @@ impl Engine {
             tags: Arc::clone(&tags),
             clock: Arc::clone(&parts.clock),
             server_time: Arc::clone(&server_time),
+            tag_bucket: parts.layout.tag_bucket(),
             observer: Arc::clone(&observer),
             longest: Arc::clone(&longest),
             every: parts.heartbeat * PRUNED_EVERY_BEATS,
@@ -342,30 +346,36 @@ impl Engine {
     #[cfg(feature = "test-util")]
     pub(crate) async fn catch_up(&self) -> Result<(), Error> {
         self.check_open()?;
-        let sent = crate::model::millis(self.clock.precise());
-        let beat = self
-            .remote
-            .beat(&self.proofs.known())
-            .await
-            .map_err(|error| {
+        for part in self.remote.parts() {
+            let sent = crate::model::millis(self.clock.precise());
+            let beat = self.remote.beat(&part, &self.proofs.known()).await;
+            let beat = beat.map_err(|error| {
                 Error::unavailable(
                     "ask the remote tier where its feeds stand",
                     Some(error.into()),
                 )
             })?;
-        self.server_time.learn(beat.at, sent);
-        let confirmed =
-            self.remote.wants_replicas() && self.remote.confirm(0, beat.by).await.is_ok();
-        let (done, is_done) = tokio::sync::oneshot::channel();
-        let note = Note::CatchUp {
-            sent,
-            heads: beat.heads,
-            agreement: beat.agreement,
-            confirmed,
-            done,
-        };
-        self.notes.send(note).map_err(|_| Error::closed())?;
-        is_done.await.map_err(|_| Error::closed())
+            for (bucket, _) in beat.answers() {
+                self.server_time.learn(bucket, beat.at, sent);
+            }
+            let confirmed = match beat.answers().next() {
+                Some((bucket, _)) if self.remote.wants_replicas() => {
+                    self.remote.confirm(bucket, beat.by).await.is_ok()
+                }
+                _ => false,
+            };
+            let (done, is_done) = tokio::sync::oneshot::channel();
+            let note = Note::CatchUp {
+                sent,
+                heads: beat.heads,
+                agreement: beat.agreement,
+                confirmed,
+                done,
+            };
+            self.notes.send(note).map_err(|_| Error::closed())?;
+            is_done.await.map_err(|_| Error::closed())?;
+        }
+        Ok(())
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

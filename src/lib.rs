@@ -116,7 +116,10 @@ pub use self::{
     purge::{Edge, EdgePurge},
     remote::{Advice, Fencing, InProcess},
     scope::{Confirmation, ReadSet, RequestScope, ScopeSummary},
-    tiers::{CacheBuilder, Drained, EdgeReport, Outage, RemoteState, Report, Tiers, TiersBuilder},
+    tiers::{
+        CacheBuilder, Drained, EdgeReport, NodeReport, Outage, RemoteState, Report, Tiers,
+        TiersBuilder,
+    },
 };
 
 /// The examples of the page, run so that they stay true.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod edge_report;
+mod node_report;
 mod report;
 mod switch;
 #[cfg(feature = "test-util")]
@@ -12,6 +13,7 @@ pub use self::builder::Protection;
 pub use self::{
     builder::TiersBuilder,
     edge_report::EdgeReport,
+    node_report::NodeReport,
     report::{Drained, Outage, RemoteState, Report},
 };
 

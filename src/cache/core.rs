@@ -284,14 +284,14 @@ impl<V: Send + Sync + 'static> Core<V> {
         proof: Proof,
         now: u64,
     ) -> Result<Found<V>, Arc<Entry<V>>> {
-        match self.served_as(&entry, proof, now) {
+        match self.served_as(self.shelf.bucket(key), &entry, proof, now) {
             Some(outcome) => Ok(self.answer(key, entry, now, outcome)),
             None => Err(entry),
         }
     }
 
     /// As what a local value answers a read; `None` if it must not. `proof` was read before the entry.
-    fn served_as(&self, entry: &Entry<V>, proof: Proof, now: u64) -> Option<Outcome> {
+    fn served_as(&self, bucket: u16, entry: &Entry<V>, proof: Proof, now: u64) -> Option<Outcome> {
         if !entry.is_alive(now) {
             return None;
         }
@@ -306,7 +306,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             return Some(Outcome::LocalHit);
         }
         let unproven = match self.shelf.reach.deaf {
-            Deaf::AskOrServe => entry.generation.is_none() || !self.engine.remote.is_up(),
+            Deaf::AskOrServe => entry.generation.is_none() || !self.engine.remote.is_up(bucket),
             Deaf::Serve => true,
             // Loaded by this process while Redis was away, within the bound: it lives no longer.
             Deaf::Ask | Deaf::Drop => entry.generation.is_none(),
@@ -402,11 +402,13 @@ impl<V: Send + Sync + 'static> Keeper for Core<V> {
             return false;
         }
         let now = self.shelf.now();
-        let proof = self.engine.proofs.read(self.source.id(hash).bucket);
+        let bucket = self.source.id(hash).bucket;
+        let proof = self.engine.proofs.read(bucket);
         let held = self.shelf.local.get(hash, entry.key().as_bytes());
         let held = held.filter(|held| std::ptr::addr_eq(Arc::as_ptr(held), entry));
         held.is_some_and(|held| {
-            self.served_as(&held, proof, now) == Some(Outcome::LocalHit) && held.is_fresh(now)
+            self.served_as(bucket, &held, proof, now) == Some(Outcome::LocalHit)
+                && held.is_fresh(now)
         })
     }
 }

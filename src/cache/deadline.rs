@@ -149,7 +149,7 @@ impl<V: Send + Sync + 'static> Core<V> {
     fn late_stale(&self, at: &Address) -> Option<Arc<Entry<V>>> {
         let proven = self.proven_stale(&at.key, self.shelf.now());
         let entry = match proven {
-            None if !self.engine.remote.is_up() => self.unproven_stale(at),
+            None if !self.engine.remote.is_up(at.id.bucket) => self.unproven_stale(at),
             proven => proven,
         };
         entry.filter(|entry| self.may_stand(entry))

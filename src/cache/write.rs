@@ -106,7 +106,7 @@ impl<V: Send + Sync + 'static> Core<V> {
         let (Some(birth), Some(position)) = (
             self.shelf
                 .server_time
-                .to_server(millis(self.shelf.clock.precise())),
+                .to_server(at.id.bucket, millis(self.shelf.clock.precise())),
             ticket.place.position,
         ) else {
             return;
@@ -121,7 +121,7 @@ impl<V: Send + Sync + 'static> Core<V> {
             Ok(sealed) => sealed,
             Err(error) => return self.shelf.tell_of_unstorable(&error),
         };
-        let Some(lifetime) = self.shelf.lifetime(birth, sealed.deadline) else {
+        let Some(lifetime) = self.shelf.lifetime(at.id.bucket, birth, sealed.deadline) else {
             return;
         };
         let store = draft.version;

@@ -74,7 +74,8 @@ impl Engine {
         match (snapshot.generation(), snapshot.pointer) {
             (Some(current), Some(pointer)) if current == proven.generation => {
                 let bumped = pointer.has(Pointer::BUMPED);
-                self.quiet_since(bumped.then_some(pointer.version.0))
+                let version = bumped.then_some(pointer.version.0);
+                self.quiet_since(proven.claim.id().bucket, version)
             }
             (Some(_), Some(_)) => Confirmation::Moved,
             // Missing means unknown: it may have been evicted, or wiped.
@@ -118,16 +119,17 @@ impl Engine {
         if earliest.values().any(|n| *n < known.floor) {
             return Confirmation::Unknown;
         }
-        self.quiet_since(known.bumps.iter().map(|(_, bump)| bump.n).max())
+        let last = known.bumps.iter().map(|(_, bump)| bump.n).max();
+        self.quiet_since(self.layout.tag_bucket(), last)
     }
 
     /// It was last bumped with this version, which is a time of Redis' in µs, or ahead of it.
-    fn quiet_since(&self, version: Option<u64>) -> Confirmation {
+    fn quiet_since(&self, bucket: u16, version: Option<u64>) -> Confirmation {
         let Some(version) = version else {
             return Confirmation::UNTOUCHED;
         };
         let now = millis(self.clock.now());
-        let at = self.server_time.to_local(version / 1000);
+        let at = self.server_time.to_local(bucket, version / 1000);
         Confirmation::Current {
             quiet: at.map_or(Duration::ZERO, |at| to_duration(now.saturating_sub(at))),
         }

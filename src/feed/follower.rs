@@ -5,6 +5,7 @@
 use super::{
     audience::Audience,
     chain::{Chain, Link, Standing, links},
+    note::Note,
     proof::Proofs,
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
         millis, nested_tag,
     },
     observe::{Decision, Observer},
-    remote::{Agreement, Push, Remote},
+    remote::{Agreement, Heard, Push, Remote},
     tags::TagTable,
 };
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -21,30 +22,6 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, sleep_until},
 };
-
-/// What this process tells its follower.
-#[derive(Debug)]
-pub(crate) enum Note {
-    /// The heads of all feeds, asked for at `sent`.
-    Beat {
-        sent: u64,
-        heads: Vec<Option<Head>>,
-        agreement: Agreement,
-    },
-    /// The server of the heartbeat that was sent at `sent` was confirmed after it.
-    Confirmed { sent: u64 },
-    /// A heartbeat of which what is ahead is fetched at once.
-    #[cfg(feature = "test-util")]
-    CatchUp {
-        sent: u64,
-        heads: Vec<Option<Head>>,
-        agreement: Agreement,
-        confirmed: bool,
-        done: tokio::sync::oneshot::Sender<()>,
-    },
-    /// A read saw a head that was not applied yet.
-    Seen { bucket: u16, head: Head },
-}
 
 /// How far the start has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -177,10 +154,14 @@ impl Following {
                 heads,
                 agreement,
             } => {
-                self.beaten(sent, &heads, &agreement, pushes).await;
-                self.parts.ready.send_modify(|ready| ready.beaten = true);
+                self.beaten(sent, &heads, agreement.as_ref(), pushes).await;
+                // Nothing is cached before the feed of the tags is known, which stands beside it.
+                let has_tags = agreement.is_some();
+                self.parts
+                    .ready
+                    .send_modify(|ready| ready.beaten |= has_tags);
             }
-            Note::Confirmed { sent } => self.confirmed(sent),
+            Note::Confirmed { sent, buckets } => self.confirmed(sent, &buckets),
             #[cfg(feature = "test-util")]
             Note::CatchUp {
                 sent,
@@ -189,12 +170,15 @@ impl Following {
                 confirmed,
                 done,
             } => {
-                self.beaten(sent, &heads, &agreement, pushes).await;
+                self.beaten(sent, &heads, agreement.as_ref(), pushes).await;
                 while !self.rechecks.is_empty() {
                     self.recheck().await;
                 }
                 if confirmed {
-                    self.confirmed(sent);
+                    let heads = (0..).zip(&heads);
+                    let answered = heads.filter(|(_, heard)| **heard != Heard::Unanswered);
+                    let buckets: Vec<_> = answered.map(|(bucket, _)| bucket).collect();
+                    self.confirmed(sent, &buckets);
                 }
                 // Whoever asked may have gone.
                 let _ = done.send(());
@@ -206,29 +190,33 @@ impl Following {
     async fn beaten(
         &mut self,
         sent: u64,
-        heads: &[Option<Head>],
-        agreement: &Agreement,
+        heads: &[Heard],
+        agreement: Option<&Agreement>,
         pushes: &mut mpsc::UnboundedReceiver<Push>,
     ) {
         while let Ok(push) = pushes.try_recv() {
             self.pushed(push).await;
         }
-        self.agreed(agreement);
+        if let Some(agreement) = agreement {
+            self.agreed(agreement);
+        }
         for (bucket, head) in (0..).zip(heads) {
             match *head {
-                Some(head) => self.compare(bucket, head, Some(sent)).await,
+                Heard::Head(head) => self.compare(bucket, head, Some(sent)).await,
                 // The question may be older than the fence that was applied since: ask again.
-                None if self.parts.chained && self.chain(bucket).at().is_some() => {
+                Heard::Missing if self.parts.chained && self.chain(bucket).at().is_some() => {
                     self.resync(bucket).await;
                 }
-                None => self.missing(bucket).await,
+                Heard::Missing => self.missing(bucket).await,
+                // Another answer speaks for it, or none does and its proof runs out.
+                Heard::Unanswered => {}
             }
         }
     }
 
-    fn confirmed(&self, sent: u64) {
-        for bucket in 0..self.parts.proofs.feeds() {
-            self.parts.proofs.confirm(bucket, sent);
+    fn confirmed(&self, sent: u64, buckets: &[u16]) {
+        for bucket in buckets {
+            self.parts.proofs.confirm(*bucket, sent);
         }
     }
 

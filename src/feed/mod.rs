@@ -8,13 +8,15 @@ mod audience;
 mod chain;
 mod follower;
 mod heartbeat;
+mod note;
 mod proof;
 mod prune;
 
 pub(crate) use self::{
     audience::{Audience, Listener},
-    follower::{Follower, Note, Ready},
+    follower::{Follower, Ready},
     heartbeat::Heartbeat,
+    note::Note,
     proof::{Proof, Proofs},
     prune::Pruner,
 };

@@ -21,6 +21,7 @@ pub(crate) struct Pruner {
     pub(crate) tags: Arc<TagTable>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) server_time: Arc<ServerTime>,
+    pub(crate) tag_bucket: u16,
     pub(crate) observer: Arc<Observer>,
     /// The longest life of a value of this node, in ms.
     pub(crate) longest: Arc<AtomicU64>,
@@ -43,7 +44,10 @@ impl Pruner {
     }
 
     async fn prune(&self, longest: u64) {
-        if let Some(now) = self.server_time.to_server(millis(self.clock.now())) {
+        if let Some(now) = self
+            .server_time
+            .to_server(self.tag_bucket, millis(self.clock.now()))
+        {
             // Positions are Redis time in microseconds, or later.
             self.tags
                 .prune(now.saturating_sub(longest).saturating_mul(1000));

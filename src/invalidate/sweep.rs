@@ -60,12 +60,16 @@ impl Sweeper {
 
     /// What is due, and what cannot be read.
     fn sorted(&self, notes: Vec<PurgeNote>) -> (Vec<PurgeNote>, Vec<PurgeNote>) {
-        let now = self.server_time.to_server(millis(self.clock.precise()));
+        let now = millis(self.clock.precise());
         let (mut due, mut bad) = (Vec::new(), Vec::new());
         for note in notes {
             match note.read() {
                 None => bad.push(note),
-                Some(noted) if self.is_due(&noted, now) => due.push(note),
+                Some(noted)
+                    if self.is_due(&noted, self.server_time.to_server(note.bucket, now)) =>
+                {
+                    due.push(note);
+                }
                 Some(_) => {}
             }
         }

@@ -69,7 +69,7 @@ pub(crate) async fn acquire<V: Send + Sync + 'static>(
     let mut pause = FIRST_LOOK;
     loop {
         let ticket = ticket().ok_or(RemoteError::Doubted)?;
-        let open = question.open(shelf, shelf.open_until());
+        let open = question.open(shelf, shelf.open_until(at.id.bucket));
         asked.open = true;
         // An error leaves it open: what was not answered in time may have been done.
         let opened = shelf.remote.open(at, open).await?;

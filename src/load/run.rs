@@ -378,7 +378,7 @@ impl<V: Send + Sync + 'static> Load<'_, V> {
 
     fn lifetime(&self, birth: u64, deadline: u64) -> Lifetime {
         self.shelf
-            .lifetime(birth, deadline)
+            .lifetime(self.at.id.bucket, birth, deadline)
             .unwrap_or_else(|| self.no_life())
     }
 

@@ -131,12 +131,12 @@ async fn ask_piece<'a, V: Send + Sync + 'static>(
     live: impl Fn() -> bool,
 ) -> Answers<'a, V> {
     let tickets: Vec<_> = piece.iter().map(|seeker| ticket(&seeker.at)).collect();
-    let until = shelf.open_many_until();
+    let until = |seeker: &Seeker<'_, V>| shelf.open_many_until(seeker.at.id.bucket);
     let opens: Vec<_> = piece
         .iter()
         .zip(&tickets)
         .filter(|(_, ticket)| ticket.is_some())
-        .map(|(seeker, _)| (&seeker.at, seeker.question.open(shelf, until)))
+        .map(|(seeker, _)| (&seeker.at, seeker.question.open(shelf, until(seeker))))
         .collect();
     let mut opened = shelf.remote.open_many(&opens).await.into_iter();
     let mut answers = Vec::with_capacity(piece.len());

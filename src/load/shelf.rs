@@ -275,7 +275,10 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     /// One of its tags was softly invalidated at this place of the feed, which is a time in µs or ahead of it.
     fn expire(&self, entry: &Entry<V>, n: u64) {
         let now = self.now();
-        let at = self.server_time.to_local(n / 1000).unwrap_or(now);
+        let at = self
+            .server_time
+            .to_local(self.tag_bucket(), n / 1000)
+            .unwrap_or(now);
         entry.expire(at.min(now));
     }
 
@@ -286,20 +289,20 @@ impl<V: Send + Sync + 'static> Shelf<V> {
     }
 
     /// Until when an answer to a question of now is of use, in Redis ms.
-    pub(crate) fn open_until(&self) -> u64 {
-        self.of_use_for(self.remote_limit)
+    pub(crate) fn open_until(&self, bucket: u16) -> u64 {
+        self.of_use_for(bucket, self.remote_limit)
     }
 
     /// The same for a question about many keys.
-    pub(crate) fn open_many_until(&self) -> u64 {
-        self.of_use_for(self.remote_limit * u64::from(LARGE_FACTOR))
+    pub(crate) fn open_many_until(&self, bucket: u16) -> u64 {
+        self.of_use_for(bucket, self.remote_limit * u64::from(LARGE_FACTOR))
     }
 
-    /// Times of Redis on this node's clock.
-    pub(crate) fn lifetime(&self, birth: u64, deadline: u64) -> Option<Lifetime> {
+    /// Times of the bucket's server on this node's clock.
+    pub(crate) fn lifetime(&self, bucket: u16, birth: u64, deadline: u64) -> Option<Lifetime> {
         Some(Lifetime {
-            born: self.server_time.to_local(birth)?,
-            deadline: self.server_time.to_local(deadline)?,
+            born: self.server_time.to_local(bucket, birth)?,
+            deadline: self.server_time.to_local(bucket, deadline)?,
         })
     }
 
@@ -427,9 +430,16 @@ impl<V: Send + Sync + 'static> Shelf<V> {
         self.large.load(Ordering::Relaxed)
     }
 
-    fn of_use_for(&self, limit: u64) -> u64 {
+    /// The bucket of all tags comes after those of the entities.
+    fn tag_bucket(&self) -> u16 {
+        self.buckets
+    }
+
+    fn of_use_for(&self, bucket: u16, limit: u64) -> u64 {
         let until = self.now() + limit;
-        self.server_time.to_server(until).unwrap_or(u64::MAX >> 12)
+        self.server_time
+            .to_server(bucket, until)
+            .unwrap_or(u64::MAX >> 12)
     }
 
     fn admit(&self, id: EntityId, entry: &Arc<Entry<V>>, ticket: Ticket) {

@@ -100,12 +100,15 @@ impl<V: Send + Sync + 'static> Shelf<V> {
             Err(error) => return Err(error.as_str()),
         };
         let header = &opened.header;
-        let Some(lifetime) = self.lifetime(header.birth, header.deadline) else {
+        let Some(lifetime) = self.lifetime(at.id.bucket, header.birth, header.deadline) else {
             return Ok(None);
         };
         let now = self.now();
         // A version may be ahead of the clock.
-        let expired_at = expired_at.and_then(|at| Some(self.server_time.to_local(at)?.min(now)));
+        let expired_at = expired_at.and_then(|expired| {
+            let local = self.server_time.to_local(at.id.bucket, expired)?;
+            Some(local.min(now))
+        });
         let stale_from = expired_at.map_or(lifetime.deadline, |at| at.min(lifetime.deadline));
         if now >= stale_from + self.stale_for(header.absent) {
             return Ok(None);

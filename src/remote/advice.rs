@@ -100,25 +100,39 @@ impl Texts {
 pub(super) fn of_a_cluster() -> Finding {
     broken(
         "cluster",
-        "the redis server is a node of a cluster, which is not supported yet: a heartbeat asks for all buckets at once; \
-         give the address of a single server",
+        "the redis server is a node of a cluster, which has a part of the keys only; give it to \
+         `TiersBuilder::redis_cluster`, or give the address of a single server",
     )
 }
 
-/// All that is worth saying. `limit` is how long a call may take.
-pub(super) fn judge(facts: &Facts, limit: Duration) -> Vec<Finding> {
+/// It is not, where several were expected.
+pub(super) fn no_cluster() -> Finding {
+    broken(
+        "cluster",
+        "the redis server is not a node of a cluster (`cluster-enabled` is `no`); give its address to \
+         `TiersBuilder::redis`, or give the addresses of nodes of a cluster",
+    )
+}
+
+/// All that is worth saying. `limit` is how long a call may take; `clustered`: a node of a cluster is wanted.
+pub(super) fn judge(facts: &Facts, limit: Duration, clustered: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &facts.info {
         Ok(info) => {
             findings.extend(version(info));
-            findings.extend(cluster(info));
+            findings.extend(cluster(info, clustered));
             findings.extend(replication(info, facts.wanted as u64));
             findings.extend(memory(info));
         }
         Err(why) => findings.push(unchecked("info", "INFO", why, INFO_TELLS)),
     }
     match &facts.config {
-        Ok(config) => findings.extend(pushes(config)),
+        Ok(config) => {
+            findings.extend(pushes(config));
+            if clustered {
+                findings.extend(coverage(config));
+            }
+        }
         Err(why) => findings.push(unchecked("config", "CONFIG GET", why, CONFIG_TELLS)),
     }
     findings.extend(persistence(facts));
@@ -137,8 +151,30 @@ fn version(info: &Texts) -> Option<Finding> {
     })
 }
 
-fn cluster(info: &Texts) -> Option<Finding> {
-    info.is("cluster_enabled", "1").then(of_a_cluster)
+fn cluster(info: &Texts, wanted: bool) -> Option<Finding> {
+    if wanted {
+        info.is("cluster_enabled", "0").then(no_cluster)
+    } else {
+        info.is("cluster_enabled", "1").then(of_a_cluster)
+    }
+}
+
+/// What a cluster does with the slots that are left when a part of it is gone.
+fn coverage(config: &Texts) -> Option<Finding> {
+    if config.is("cluster-require-full-coverage", "yes") {
+        return Some(unwise(
+            "cluster_coverage",
+            "`cluster-require-full-coverage` is `yes`: while one master is away no node answers, and nothing at all is cached \
+             or invalidated; set `no`, so that only the slots of that master are away",
+        ));
+    }
+    config.is("cluster-allow-reads-when-down", "yes").then(|| {
+        unwise(
+            "cluster_reads",
+            "`cluster-allow-reads-when-down` is `yes`: a node that was cut off from the others goes on answering reads, also \
+             those of what was invalidated at the node that has taken its place; set `no`",
+        )
+    })
 }
 
 fn replication(info: &Texts, wanted: u64) -> Option<Finding> {
@@ -316,7 +352,7 @@ mod tests {
             latency: Some(Duration::from_millis(1)),
             wanted: 0,
         };
-        let findings = judge(&facts, Duration::from_millis(50));
+        let findings = judge(&facts, Duration::from_millis(50), false);
         let summary = |finding: &Finding| (finding.advice().subject(), finding.is_broken());
         findings.iter().map(summary).collect()
     }
@@ -423,7 +459,7 @@ mod tests {
             wanted: 0,
         };
 
-        let findings = judge(&facts, Duration::from_millis(50));
+        let findings = judge(&facts, Duration::from_millis(50), false);
 
         let subjects: Vec<_> = findings.iter().map(|it| it.advice().subject()).collect();
         assert_eq!(subjects, ["info", "config"]);

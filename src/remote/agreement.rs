@@ -32,7 +32,7 @@ impl Remote {
         let agreement = match self {
             Self::Redis(redis) => redis.check_start(limit).await?,
             Self::Memory(memory) => match memory.beat(&[]).await {
-                Ok(beat) => beat.agreement,
+                Ok(beat) => beat.agreement.unwrap_or(Agreement::Same),
                 // Only tests have a hub that refuses.
                 Err(_) => Agreement::Same,
             },

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -22,14 +22,20 @@ pub(super) struct Breaker {
     /// When the last probe was answered, in microseconds since the origin.
     answered_at: AtomicU64,
     opened_at: Mutex<Option<Instant>>,
+    signals: Signals,
+}
+
+/// What the breakers of all nodes say together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signals {
     /// A probe is wanted at once.
-    wanted: Notify,
-    /// Redis is back after an outage.
-    returned: Notify,
+    wanted: Arc<Notify>,
+    /// A server is back after an outage, or answers for the first time.
+    returned: Arc<Notify>,
 }
 
 /// Whether calls are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
     Up,
     /// It answers, but later than the store.
@@ -49,7 +55,7 @@ pub(crate) struct Trouble {
 
 impl Breaker {
     /// Away until the first answer.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(signals: Signals) -> Self {
         let origin = Instant::now();
         Self {
             state: AtomicU8::new(AWAY),
@@ -57,9 +63,12 @@ impl Breaker {
             origin,
             answered_at: AtomicU64::new(0),
             opened_at: Mutex::new(Some(origin)),
-            wanted: Notify::new(),
-            returned: Notify::new(),
+            signals,
         }
+    }
+
+    pub(super) fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -96,7 +105,7 @@ impl Breaker {
             .is_ok();
         if opened {
             *self.opened_at() = Some(since);
-            self.wanted.notify_one();
+            self.signals.want();
         }
         opened
     }
@@ -119,24 +128,9 @@ impl Breaker {
         *self.opened_at() = None;
         let was_away = self.state.swap(UP, Ordering::AcqRel) == AWAY;
         if was_away {
-            self.returned.notify_one();
+            self.signals.returned.notify_one();
         }
         was_away
-    }
-
-    /// Whatever was known may be over.
-    pub(super) fn want_probe(&self) {
-        self.wanted.notify_one();
-    }
-
-    /// Waits until a probe is wanted at once.
-    pub(super) async fn wanted(&self) {
-        self.wanted.notified().await;
-    }
-
-    /// Waits until Redis is back from an outage.
-    pub(super) async fn returned(&self) {
-        self.returned.notified().await;
     }
 
     fn micros(&self, at: Instant) -> u64 {
@@ -150,6 +144,23 @@ impl Breaker {
         self.opened_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Signals {
+    /// Asks for a probe at once.
+    pub(super) fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until a probe is wanted at once.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Waits until a server is back from an outage.
+    pub(super) async fn returned(&self) {
+        self.returned.notified().await;
     }
 }
 
@@ -167,15 +178,15 @@ mod tests {
 
     /// A breaker whose Redis has answered a moment ago.
     async fn up() -> Breaker {
-        let breaker = Breaker::new();
-        assert!(breaker.probed() && breaker.returned().now_or_never().is_some());
+        let breaker = Breaker::new(Signals::default());
+        assert!(breaker.probed() && breaker.signals.returned().now_or_never().is_some());
         advance(MOMENT).await;
         breaker
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_away_until_the_first_answer() {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(Signals::default());
         assert_eq!(breaker.standing(), Standing::Away);
         assert!(breaker.trouble().is_some());
 
@@ -188,13 +199,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_failure_opens_it_and_asks_for_a_probe() {
         let breaker = up().await;
-        assert!(breaker.wanted().now_or_never().is_none());
+        assert!(breaker.signals.wanted().now_or_never().is_none());
 
         assert!(breaker.failed(Instant::now()) && !breaker.failed(Instant::now()));
 
         assert_eq!(breaker.standing(), Standing::Probing);
         assert_eq!(breaker.trouble().unwrap().failures, 2);
-        assert!(breaker.wanted().now_or_never().is_some());
+        assert!(breaker.signals.wanted().now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -203,7 +214,7 @@ mod tests {
         breaker.failed(Instant::now());
         // A slow moment is no outage: nothing is to be looked into.
         assert!(!breaker.probed() && breaker.is_up());
-        assert!(breaker.returned().now_or_never().is_none());
+        assert!(breaker.signals.returned().now_or_never().is_none());
 
         advance(MOMENT).await;
         breaker.failed(Instant::now());
@@ -214,7 +225,7 @@ mod tests {
         assert_eq!((trouble.failures, trouble.lasting), (3, MOMENT));
 
         assert!(breaker.probed() && breaker.is_up());
-        assert!(breaker.returned().now_or_never().is_some());
+        assert!(breaker.signals.returned().now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]

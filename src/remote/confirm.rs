@@ -5,7 +5,9 @@
 //! had been promoted in its place, whose invalidations the answer would have missed. Whoever waits for a beat shares the next one that
 //! begins, so that a thousand reads cost as much as one. It has a connection of its own, since `WAIT` holds up whatever comes behind it.
 
-use super::{RedisRemote, Remote, RemoteError, connection::Connections, identity::Server};
+use super::{
+    RedisRemote, Remote, RemoteError, connection::Connections, identity::Server, node::Node,
+};
 use crate::model::{Clock, Trust, millis};
 use futures_util::future::join_all;
 use std::sync::{
@@ -95,15 +97,14 @@ impl Remote {
         match trust {
             Trust::AtOnce => Ok(()),
             Trust::Within(_) if !self.wants_replicas() => Ok(()),
-            Trust::Within(within) if self.beats(bucket).covers(by, within) => Ok(()),
+            Trust::Within(within) if self.covers(bucket, by, within) => Ok(()),
             Trust::Within(_) | Trust::Anew => self.confirm(bucket, by).await,
         }
     }
 
     /// Waits for a beat that begins from now on and is confirmed by this server.
     pub(crate) async fn confirm(&self, bucket: u16, by: Server) -> Result<(), RemoteError> {
-        let beat = || self.beat_at(bucket);
-        let server = self.beats(bucket).next(beat).await?;
+        let server = self.next_beat(bucket).await?;
         if is_by(server, by) {
             Ok(())
         } else {
@@ -116,14 +117,26 @@ impl Remote {
         if !self.wants_replicas() {
             return Ok(());
         }
-        let beat = || self.beat_at(bucket);
-        self.beats(bucket).next(beat).await.map(drop)
+        self.next_beat(bucket).await.map(drop)
     }
 
-    async fn beat_at(&self, bucket: u16) -> Result<Server, RemoteError> {
+    async fn next_beat(&self, bucket: u16) -> Result<Server, RemoteError> {
         match self {
-            Self::Redis(redis) => redis.beaten(bucket).await,
-            Self::Memory(memory) => memory.beaten(bucket).await,
+            Self::Redis(redis) => {
+                let node = redis.nodes.of(bucket)?;
+                node.beats().next(|| redis.beaten(&node, bucket)).await
+            }
+            Self::Memory(memory) => memory.beats.next(|| memory.beaten(bucket)).await,
+        }
+    }
+
+    fn covers(&self, bucket: u16, by: Server, within: u64) -> bool {
+        match self {
+            Self::Redis(redis) => {
+                let node = redis.nodes.of(bucket);
+                node.is_ok_and(|node| node.beats().covers(by, within))
+            }
+            Self::Memory(memory) => memory.beats.covers(by, within),
         }
     }
 
@@ -173,19 +186,12 @@ impl Remote {
             Self::Memory(memory) => &memory.beats.quorum,
         }
     }
-
-    fn beats(&self, bucket: u16) -> &Beats {
-        match self {
-            Self::Redis(redis) => redis.beats(bucket),
-            Self::Memory(memory) => &memory.beats,
-        }
-    }
 }
 
 impl RedisRemote {
-    async fn beaten(&self, bucket: u16) -> Result<Server, RemoteError> {
+    async fn beaten(&self, node: &Node, bucket: u16) -> Result<Server, RemoteError> {
         let key = self.layout.beat(bucket);
-        beat(&self.connections, self.quorum(), &key).await
+        beat(&node.connections, self.quorum(), &key).await
     }
 }
 

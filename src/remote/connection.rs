@@ -7,14 +7,14 @@
 
 use super::{
     RemoteError,
-    breaker::{Breaker, Standing, Trouble},
+    breaker::{Breaker, Signals, Standing, Trouble},
+    confirm::Quorum,
     identity::{Server, question},
     link::{Link, Wire},
     pace::Pace,
     sentinel::Enough,
-    way::{Line, Way, Whereabouts},
+    way::{CONNECT, Line, Way},
 };
-use crate::error::Error;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use std::{future::Future, time::Duration};
 use tokio::{
@@ -35,6 +35,19 @@ pub(super) struct Connections {
     limit: Duration,
 }
 
+/// How servers are called: the same for all nodes.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// The deadline of one call.
+    pub(super) limit: Duration,
+    /// Whether reads leave a server alone while it is slower than the store.
+    pub(super) skip_slow: bool,
+    /// Whether each server is asked who it is.
+    pub(super) fenced: bool,
+    pub(super) quorum: Quorum,
+    pub(super) signals: Signals,
+}
+
 /// What was answered, and what the connection knows of the server that did.
 pub(super) type Answered<T> = Result<(T, Server), RemoteError>;
 
@@ -46,24 +59,18 @@ pub(super) enum Class {
 }
 
 impl Connections {
-    /// Prepares connections; connects at the first call. `limit` is the deadline of one call; `skip_slow`: whether
-    /// reads leave it alone while it is slower than the store; `fenced`: whether each server is asked who it is.
-    pub(super) fn new(
-        at: &Whereabouts,
-        limit: Duration,
-        skip_slow: bool,
-        fenced: bool,
-    ) -> Result<Self, Error> {
-        let way = at.way()?;
-        Ok(Self {
+    /// Prepares connections to one server; connects at the first call.
+    pub(super) fn new(way: Way, settings: &Settings) -> Self {
+        let fenced = settings.fenced;
+        Self {
             pushing: way.pushing(),
             small: Link::new(way.clone(), fenced),
             large: Link::new(way.clone(), fenced),
             beating: Link::new(way, fenced),
-            breaker: Breaker::new(),
-            pace: Pace::new(limit, skip_slow),
-            limit,
-        })
+            breaker: Breaker::new(settings.signals.clone()),
+            pace: Pace::new(settings.limit, settings.skip_slow),
+            limit: settings.limit,
+        }
     }
 
     /// Sends one command, unless Redis is away.
@@ -106,37 +113,49 @@ impl Connections {
         Ok(self.judge(class, since, answer)?.0)
     }
 
-    /// Sends one command that concerns many entities: it may take as long as a large value, whatever carries it.
-    pub(super) async fn send_long(&self, class: Class, command: &Cmd) -> Answered<Value> {
-        self.check_up()?;
-        let since = Instant::now();
-        let until = since + self.limit(Class::Large);
-        let answer = self.call(class, until, |wire| wire.send(command)).await;
-        self.judge(class, since, answer)
-    }
-
     /// Sends a pipeline that is made for the server that it goes to, within the limit of a large value, unless Redis is away.
     /// Each command has an answer of its own.
     pub(super) async fn send_all(
         &self,
         class: Class,
         pipeline: impl FnOnce(Server) -> Pipeline,
-    ) -> Result<Vec<Result<Value, RemoteError>>, RemoteError> {
-        self.check_up()?;
+    ) -> Answered<Vec<Result<Value, RemoteError>>> {
         let since = Instant::now();
+        let until = since + self.limit(Class::Large);
+        self.send_each(class, pipeline, since, until).await
+    }
+
+    /// The same for calls that were asked for at `since`, from where the limit of their class counts.
+    pub(super) async fn send_all_since(
+        &self,
+        class: Class,
+        pipeline: impl FnOnce(Server) -> Pipeline,
+        since: Instant,
+    ) -> Answered<Vec<Result<Value, RemoteError>>> {
+        let until = since + self.limit(class);
+        self.send_each(class, pipeline, since, until).await
+    }
+
+    async fn send_each(
+        &self,
+        class: Class,
+        pipeline: impl FnOnce(Server) -> Pipeline,
+        since: Instant,
+        until: Instant,
+    ) -> Answered<Vec<Result<Value, RemoteError>>> {
+        self.check_up()?;
         let call = |wire: Wire| async move {
             let pipeline = pipeline(wire.server());
             wire.send_all(&pipeline, 0, pipeline.len()).await
         };
-        let until = since + self.limit(Class::Large);
         let answer = self.call(class, until, call).await;
-        let (replies, _) = self.judge(class, since, answer)?;
+        let (replies, server) = self.judge(class, since, answer)?;
         let of_each = |reply: Value| reply.extract_error().map_err(RemoteError::Failed);
         let answers: Vec<_> = replies.into_iter().map(of_each).collect();
         let errors = answers.iter().filter_map(|answer| answer.as_ref().err());
         match errors.into_iter().find(|error| tells_of_the_server(error)) {
             Some(error) => self.judge(class, since, Err(error.clone())),
-            None => Ok(answers),
+            None => Ok((answers, server)),
         }
     }
 
@@ -234,6 +253,15 @@ impl Connections {
         over(self.link(class), until, ask).await
     }
 
+    /// Asks the server something beside its keys, also while it is away: the answer tells nothing of how it stands.
+    pub(super) async fn consult(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RemoteError> {
+        let until = Instant::now() + CONNECT;
+        let call = |wire: Wire| async move {
+            without_errors(wire.send_all(pipeline, 0, pipeline.len()).await?)
+        };
+        Ok(self.call(Class::Small, until, call).await?.0)
+    }
+
     /// A connection that pushes to `sink`, for the subscriber.
     pub(super) async fn pushing(
         &self,
@@ -267,7 +295,7 @@ impl Connections {
                     self.small.follow();
                     self.large.follow();
                     // What the new one holds is looked at now, not in half a second.
-                    self.breaker.want_probe();
+                    self.breaker.signals().want();
                 }
             }
         }
@@ -306,16 +334,6 @@ impl Connections {
 
     pub(super) fn trouble(&self) -> Option<Trouble> {
         self.breaker.trouble()
-    }
-
-    /// Waits until a probe is wanted at once.
-    pub(super) async fn probe_wanted(&self) {
-        self.breaker.wanted().await;
-    }
-
-    /// Waits until Redis is back from an outage.
-    pub(super) async fn returned(&self) {
-        self.breaker.returned().await;
     }
 
     /// How long a call of this class may take.
@@ -421,7 +439,7 @@ where
 async fn probed(wire: Wire, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
     if wire.server() == Server::Silent {
         let replies = wire.send_all(pipeline, 0, pipeline.len()).await?;
-        return without_errors(replies);
+        return but_for_slots(replies);
     }
     let mut whole = pipeline.clone();
     whole.add_command(question());
@@ -429,7 +447,18 @@ async fn probed(wire: Wire, pipeline: &Pipeline) -> Result<Vec<Value>, RedisErro
     if let Some(answer) = replies.pop() {
         wire.learn(Server::of_answer(&answer.extract_error()));
     }
-    without_errors(replies)
+    but_for_slots(replies)
+}
+
+/// What another node of a cluster has, or nobody at present, is no error of the node that says so: it stays as a value.
+fn but_for_slots(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
+    let checked = |reply: Value| match &reply {
+        Value::ServerError(error) if !RedisError::from(error.clone()).is_cluster_error() => {
+            reply.extract_error()
+        }
+        _ => Ok(reply),
+    };
+    replies.into_iter().map(checked).collect()
 }
 
 fn without_errors(replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
@@ -451,6 +480,7 @@ fn tells_of_the_server(error: &RemoteError) -> bool {
         }
         RemoteError::Away
         | RemoteError::Doubted
+        | RemoteError::Uncovered
         | RemoteError::Unconfirmed
         | RemoteError::Nonsense(_) => false,
     }

@@ -5,7 +5,7 @@
 //! epoch, in which nothing from before counts. It is one step of compare and set, so that however many notice, one begins.
 
 use super::{
-    RedisRemote, Remote,
+    Heard, RedisRemote, Remote,
     connection::Class,
     identity::Server,
     records::{Now, Records},
@@ -54,11 +54,7 @@ impl Remote {
     /// Which check is in force.
     pub(crate) fn fencing(&self) -> Fencing {
         match self {
-            Self::Redis(redis) if redis.fenced => match redis.connections.server() {
-                Server::Known(_) => Fencing::Connections,
-                Server::Silent => Fencing::Heartbeats,
-                Server::Unknown => Fencing::Unknown,
-            },
+            Self::Redis(redis) if redis.fenced => redis.nodes.fencing(),
             Self::Memory(memory) if memory.is_fenced() => Fencing::EachStep,
             _ => Fencing::Off,
         }
@@ -66,19 +62,26 @@ impl Remote {
 }
 
 impl RedisRemote {
-    /// The heads in these control records. Where one is another server's, or has gone back, a new epoch begins.
+    /// The heads in these control records, where there was an answer. Where one is another server's, or has gone back, a new
+    /// epoch begins.
     pub(super) async fn fenced(
         &self,
-        records: &[Value],
+        records: &[Option<Value>],
         server: Server,
         known: &[Known],
-    ) -> Vec<Option<Head>> {
-        let own = |record| raw(record).and_then(|text| wire::own_head(text, server));
+    ) -> Vec<Heard> {
+        let own = |record: &Option<Value>| match record {
+            Some(record) => Heard::of(raw(record).and_then(|text| wire::own_head(text, server))),
+            None => Heard::Unanswered,
+        };
         let mut heads: Vec<_> = records.iter().map(own).collect();
         let is_foreign = |bucket: &usize| {
+            let Some(record) = &records[*bucket] else {
+                return false;
+            };
             let known = known.get(*bucket);
-            let head = heads[*bucket];
-            let there = || raw(&records[*bucket]).and_then(wire::head).is_some();
+            let head = heads[*bucket].head();
+            let there = || raw(record).and_then(wire::head).is_some();
             known.is_some_and(|known| known.is_ahead_of(head)) || head.is_none() && there()
         };
         if !self.fenced || server == Server::Unknown {
@@ -87,7 +90,7 @@ impl RedisRemote {
         let foreign: Vec<_> = (0..heads.len()).filter(is_foreign).collect();
         let begun = self.begin(&foreign, known).await;
         for (bucket, head) in foreign.into_iter().zip(begun) {
-            heads[bucket] = head;
+            heads[bucket] = Heard::of(head);
         }
         heads
     }
@@ -101,7 +104,7 @@ impl RedisRemote {
             let arguments = move |command: &mut redis::Cmd| {
                 command.arg(epoch).arg(n);
             };
-            (keys, arguments)
+            (*bucket as u16, keys, arguments)
         });
         let replies = self.run_all(Class::Small, &self.scripts.fence, calls).await;
         let head = |reply: Result<Value, _>| match reply {

@@ -5,11 +5,13 @@
 
 use super::{
     Advice, Layout, RemoteError,
-    advice::{Facts, Finding, Texts, broken, judge, of_a_cluster},
+    advice::{Facts, Finding, Texts, broken, judge, no_cluster, of_a_cluster},
     connection::{Class, Connections},
+    node::Node,
+    nodes::Nodes,
 };
 use crate::error::Error;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use redis::{Cmd, ErrorKind, ServerErrorKind, Value, cmd};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,7 +24,7 @@ use tokio::{
 
 /// Looks at the server of one `Tiers`, and keeps what it found.
 pub(super) struct Inspector {
-    connections: Arc<Connections>,
+    nodes: Arc<Nodes>,
     layout: Layout,
     /// How many replicas are to have what is invalidated.
     replicas: usize,
@@ -30,9 +32,9 @@ pub(super) struct Inspector {
 }
 
 impl Inspector {
-    pub(super) fn new(connections: Arc<Connections>, layout: Layout, replicas: usize) -> Self {
+    pub(super) fn new(nodes: Arc<Nodes>, layout: Layout, replicas: usize) -> Self {
         Self {
-            connections,
+            nodes,
             layout,
             replicas,
             advice: Mutex::default(),
@@ -45,7 +47,7 @@ impl Inspector {
     /// If a promise cannot be kept on this server.
     pub(super) async fn check_start(&self) -> Result<(), Error> {
         // This is the look that the first answer asks for.
-        let _ = self.connections.returned().now_or_never();
+        let _ = self.nodes.signals().returned().now_or_never();
         let findings = self.inspect().await;
         if let Some(broken) = findings.iter().find(|finding| finding.is_broken()) {
             return Err(Error::config(broken.advice().message()));
@@ -57,7 +59,7 @@ impl Inspector {
     /// Looks at the server whenever it is back: it may be another one, or have other settings.
     pub(super) async fn watch(&self) {
         loop {
-            self.connections.returned().await;
+            self.nodes.signals().returned().await;
             let findings = self.inspect().await;
             self.advise(&findings);
         }
@@ -75,28 +77,48 @@ impl Inspector {
         }
         let finding = if is_forbidden(error) {
             missing_right(&self.layout, "TIME or MGET", error)
-        } else if is_of_a_cluster(error) {
+        } else if !self.nodes.is_cluster() && is_of_a_cluster(error) {
             of_a_cluster()
+        } else if is_no_cluster(error) {
+            no_cluster()
         } else {
             return is_unwelcome(error).then(|| format!("redis refused the connection: {error}"));
         };
         Some(finding.advice().message().to_owned())
     }
 
-    /// Everything worth saying about the server; what breaks a promise among it.
+    /// Everything worth saying about the servers; what breaks a promise among it. Each subject once.
     async fn inspect(&self) -> Vec<Finding> {
-        let connections = &*self.connections;
+        let nodes = self.nodes.all();
+        let found = join_all(nodes.iter().map(|node| self.inspect_one(node))).await;
+        let mut findings: Vec<Finding> = Vec::new();
+        for finding in found.into_iter().flatten() {
+            let subject = finding.advice().subject();
+            if !findings.iter().any(|it| it.advice().subject() == subject) {
+                findings.push(finding);
+            }
+        }
+        findings
+    }
+
+    async fn inspect_one(&self, node: &Arc<Node>) -> Vec<Finding> {
+        let connections = &*node.connections;
+        let own = self.nodes.buckets_of(node);
+        let Some(bucket) = own.last().copied().filter(|_| node.is_up()) else {
+            return Vec::new();
+        };
         let facts = Facts {
             info: info(connections).await,
             config: config(connections).await,
             latency: latency(connections).await,
             wanted: self.replicas,
         };
-        let mut findings = judge(&facts, connections.limit(Class::Small));
+        let (limit, clustered) = (connections.limit(Class::Small), self.nodes.is_cluster());
+        let mut findings = judge(&facts, limit, clustered);
         // What a server of another kind does not know is not a missing right.
         if !findings.iter().any(Finding::is_broken) {
             let waits = self.replicas > 0;
-            findings.extend(rights(connections, &self.layout, waits).await);
+            findings.extend(rights(connections, &self.layout, bucket, waits).await);
         }
         findings
     }
@@ -132,7 +154,7 @@ fn missing_right(layout: &Layout, command: &str, words: &RemoteError) -> Finding
         "rights",
         format!(
             "redis forbids this user {command}, which the protocol needs: {words}; allow it by ACL SETUSER with \
-             '~{root}:*' '&{root}:*' {COMMANDS}"
+             '~{root}:*' '&{root}:*' {COMMANDS}; on a cluster also +cluster|slots +cluster|nodes"
         ),
     )
 }
@@ -174,6 +196,12 @@ fn is_of_a_cluster(error: &RemoteError) -> bool {
         if matches!(error.kind(), ErrorKind::Server(CrossSlot | Moved | ClusterDown)))
 }
 
+/// Whether the server is not one of a cluster.
+fn is_no_cluster(error: &RemoteError) -> bool {
+    let text = "cluster support disabled";
+    matches!(error, RemoteError::Failed(error) if error.to_string().contains(text))
+}
+
 async fn info(connections: &Connections) -> Result<Texts, String> {
     // Without a section: several at once are an error before version 7, which must be told apart.
     match connections.send(Class::Small, &cmd("INFO")).await {
@@ -189,7 +217,9 @@ async fn config(connections: &Connections) -> Result<Texts, String> {
         .arg("GET")
         .arg("client-output-buffer-limit")
         .arg("save")
-        .arg("appendonly");
+        .arg("appendonly")
+        .arg("cluster-require-full-coverage")
+        .arg("cluster-allow-reads-when-down");
     let reply = connections
         .send(Class::Small, &command)
         .await
@@ -214,27 +244,32 @@ async fn latency(connections: &Connections) -> Option<Duration> {
 }
 
 /// The first right that is missing, if any is.
-async fn rights(connections: &Connections, layout: &Layout, waits: bool) -> Option<Finding> {
+async fn rights(
+    connections: &Connections,
+    layout: &Layout,
+    bucket: u16,
+    waits: bool,
+) -> Option<Finding> {
     let mut wait = cmd("WAIT");
     // For nobody: it answers at once.
     wait.arg(0).arg(1);
     let wait = waits.then_some(("WAIT", wait));
-    for (name, command) in harmless(layout).into_iter().chain(wait) {
+    for (name, command) in harmless(layout, bucket).into_iter().chain(wait) {
         if let Err(error) = connections.send(Class::Small, &command).await
             && is_forbidden(&error)
         {
             return Some(missing_right(layout, name, &error));
         }
     }
-    let of_a_connection = of_a_connection(connections, layout);
+    let of_a_connection = of_a_connection(connections, layout, bucket);
     timeout(connections.limit(Class::Large), of_a_connection)
         .await
         .ok()?
 }
 
 /// Every command of the protocol, by name, where it changes nothing: on a key that never exists.
-fn harmless(layout: &Layout) -> Vec<(&'static str, Cmd)> {
-    let nothing = layout.nothing();
+fn harmless(layout: &Layout, bucket: u16) -> Vec<(&'static str, Cmd)> {
+    let nothing = layout.nothing(bucket);
     let on_nothing = |name: &'static str, rest: &[&str]| {
         let mut command = cmd(name);
         command.arg(&*nothing);
@@ -245,7 +280,7 @@ fn harmless(layout: &Layout) -> Vec<(&'static str, Cmd)> {
     };
     let mut publish = cmd("SPUBLISH");
     // A text that no node takes for an event.
-    publish.arg(&*layout.channel(layout.buckets())).arg("");
+    publish.arg(&*layout.channel(bucket)).arg("");
     let mut script = cmd("EVAL");
     script.arg("return 1").arg(0);
     let mut known_script = cmd("EVALSHA");
@@ -275,12 +310,16 @@ fn harmless(layout: &Layout) -> Vec<(&'static str, Cmd)> {
 }
 
 /// The first missing right among those to commands that change what a connection is, tried on one of their own.
-async fn of_a_connection(connections: &Connections, layout: &Layout) -> Option<Finding> {
+async fn of_a_connection(
+    connections: &Connections,
+    layout: &Layout,
+    bucket: u16,
+) -> Option<Finding> {
     let (sink, _pushes) = mpsc::unbounded_channel();
     // Where it cannot be made, the feed's own attempts tell.
     let mut line = connections.pushing(sink).await.ok()?;
     let mut subscribe = cmd("SSUBSCRIBE");
-    subscribe.arg(&*layout.channel(layout.buckets()));
+    subscribe.arg(&*layout.channel(bucket));
     // As single commands: the client miscounts the replies of a pipeline whose MULTI is refused.
     for (name, command) in [
         ("MULTI", cmd("MULTI")),

@@ -67,8 +67,8 @@ impl Layout {
     }
 
     /// A key that never exists, on which rights are tried.
-    pub(super) fn nothing(&self) -> Name {
-        self.record(self.buckets(), b"0")
+    pub(super) fn nothing(&self, bucket: u16) -> Name {
+        self.record(bucket, b"0")
     }
 
     /// Written with a beat where replicas are to confirm; nobody reads it. TTL: a minute.

@@ -5,11 +5,11 @@
 
 use super::{
     Bump, Bumped, Fill, Filled, LARGE, Open, Opened, RedisRemote, Remote, RemoteError, Snapshot,
-    connection::Class, identity::Server, reader, store, timed::timed_many, wire,
+    connection::Class, identity::Server, node::Node, reader, store, timed::timed_many, wire,
 };
 use crate::model::{Address, Head};
 use redis::{Cmd, Value};
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// What a read of many wants of one entity: its version, and the value unless only that is in doubt.
 #[derive(Clone, Copy, Debug)]
@@ -170,38 +170,74 @@ impl Remote {
 
 impl RedisRemote {
     async fn read_many(&self, asks: &[Ask<'_>], large: bool) -> Answers<Snapshot> {
-        if let Err(error) = self.connections.check_quick() {
-            return of_all(asks.len(), &error);
-        }
         let class = if large || asks.len() > SMALL_READS {
             Class::Large
         } else {
             Class::Small
         };
-        let (command, buckets) = self.mget(asks);
-        let reply = self.connections.send_long(class, &command).await;
-        let whole = buckets.len() + asks.iter().map(names_of).sum::<usize>();
-        match reply.and_then(|(reply, server)| Ok((reader::values(reply)?, server))) {
-            Ok((values, server)) if values.len() == whole => {
-                snapshots(asks, &buckets, values, server)
-            }
-            Ok(_) => of_all(
-                asks.len(),
-                &RemoteError::Nonsense("the length of an answer"),
-            ),
-            Err(error) => of_all(asks.len(), &error),
+        let buckets: Vec<_> = asks.iter().map(|ask| ask.at.id.bucket).collect();
+        let buckets = &buckets;
+        let read = |node: Arc<Node>, places: Vec<usize>| async move {
+            let own: Vec<_> = places.iter().map(|place| asks[*place]).collect();
+            self.read_many_on(&node, class, &own).await
+        };
+        // In a box: the compiler does not follow futures that lie so deep in each other.
+        Box::pin(self.nodes.ask_all(buckets, read)).await
+    }
+
+    async fn read_many_on(&self, node: &Node, class: Class, asks: &[Ask<'_>]) -> Answers<Snapshot> {
+        let on = &node.connections;
+        if let Err(error) = on.check_quick() {
+            return of_all(asks.len(), &error);
         }
+        let commands = self.commands(asks);
+        let pipeline = |_| {
+            let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+            for command in &commands {
+                pipeline.add_command(self.mget(command));
+            }
+            pipeline
+        };
+        let (replies, server) = match on.send_all(class, pipeline).await {
+            Ok(answer) => answer,
+            Err(error) => return of_all(asks.len(), &error),
+        };
+        let nonsense = RemoteError::Nonsense("the number of answers");
+        let mut answers = of_all(asks.len(), &nonsense);
+        for (command, reply) in commands.iter().zip(replies) {
+            let snapshots = command.snapshots(reply, server);
+            for (place, snapshot) in command.places.iter().zip(snapshots) {
+                answers[*place] = snapshot;
+            }
+        }
+        answers
+    }
+
+    /// One for all, or in a cluster one for each bucket.
+    fn commands<'a>(&self, asks: &[Ask<'a>]) -> Vec<Command<'a>> {
+        let buckets: Vec<_> = asks.iter().map(|ask| ask.at.id.bucket).collect();
+        let command = |places: Vec<usize>| {
+            let asks: Vec<_> = places.iter().map(|place| asks[*place]).collect();
+            let mut buckets: Vec<_> = places.iter().map(|place| buckets[*place]).collect();
+            buckets.sort_unstable();
+            buckets.dedup();
+            Command {
+                places,
+                asks,
+                buckets,
+            }
+        };
+        let commands = self.nodes.in_commands(&buckets).into_iter();
+        commands.map(command).collect()
     }
 
     /// The controls of the buckets, then what each entity's question names.
-    fn mget(&self, asks: &[Ask<'_>]) -> (Cmd, Vec<u16>) {
-        let mut buckets: Vec<u16> = asks.iter().map(|ask| ask.at.id.bucket).collect();
-        buckets.sort_unstable();
-        buckets.dedup();
+    fn mget(&self, command: &Command<'_>) -> Cmd {
+        let Command { asks, buckets, .. } = command;
         let names = 1 + buckets.len() + asks.len() * 2;
         let mut command = Cmd::with_capacity(names, names * NAME_BYTES);
         command.arg("MGET");
-        for bucket in &buckets {
+        for bucket in buckets {
             command.arg(&*self.layout.control(*bucket));
         }
         for ask in asks {
@@ -210,16 +246,13 @@ impl RedisRemote {
                 command.arg(&*self.layout.value(ask.at));
             }
         }
-        (command, buckets)
+        command
     }
 
     async fn open_many(&self, opens: &[(&Address, Open)]) -> Answers<Opened> {
-        if let Err(error) = self.connections.check_quick() {
-            return of_all(opens.len(), &error);
-        }
         let calls = opens.iter().map(|(at, open)| {
             let arguments = move |command: &mut Cmd| store::open_arguments(command, open);
-            (self.keys(at), arguments)
+            (at.id.bucket, self.keys(at), arguments)
         });
         let replies = self.run_all(Class::Small, &self.scripts.open, calls).await;
         let opened = |reply: Result<_, _>| reply.and_then(store::opened);
@@ -234,7 +267,7 @@ impl RedisRemote {
         };
         let calls = fills.iter().map(|(at, fill)| {
             let arguments = move |command: &mut Cmd| store::fill_arguments(command, at, fill);
-            (self.keys(at), arguments)
+            (at.id.bucket, self.keys(at), arguments)
         });
         let replies = self.run_all(class, &self.scripts.fill, calls).await;
         let filled = |reply: Result<_, _>| reply.and_then(|reply| store::filled(&reply));
@@ -244,7 +277,7 @@ impl RedisRemote {
     async fn release_many(&self, leases: &[(&Address, u64)]) -> Answers<()> {
         let calls = leases.iter().map(|(at, token)| {
             let arguments = move |command: &mut Cmd| store::release_arguments(command, at, *token);
-            (self.keys(at), arguments)
+            (at.id.bucket, self.keys(at), arguments)
         });
         let replies = self.run_all(Class::Small, &self.scripts.fill, calls).await;
         replies.into_iter().map(|reply| reply.map(drop)).collect()
@@ -253,7 +286,7 @@ impl RedisRemote {
     async fn renew_many(&self, leases: &[(&Address, u64)], lease: Duration) -> Answers<()> {
         let calls = leases.iter().map(|(at, token)| {
             let arguments = move |command: &mut Cmd| store::renew_arguments(command, *token, lease);
-            ([self.layout.lease(at)], arguments)
+            (at.id.bucket, [self.layout.lease(at)], arguments)
         });
         let replies = self.run_all(Class::Small, &self.scripts.renew, calls).await;
         replies.into_iter().map(|reply| reply.map(drop)).collect()
@@ -262,13 +295,37 @@ impl RedisRemote {
     async fn bump_many(&self, at: &[&Address], bump: Bump) -> Answers<Bumped> {
         let calls = at.iter().map(|at| {
             let arguments = move |command: &mut Cmd| store::bump_arguments(command, at, bump);
-            (self.keys_of_bump(at, bump), arguments)
+            (at.id.bucket, self.keys_of_bump(at, bump), arguments)
         });
         let replies = self.run_all(Class::Small, &self.scripts.bump, calls).await;
         let bumped = |(at, reply): (&&Address, Result<_, _>)| {
             reply.and_then(|reply| store::bumped(at.id.bucket, reply))
         };
         at.iter().zip(replies).map(bumped).collect()
+    }
+}
+
+/// Questions of one MGET.
+struct Command<'a> {
+    /// Where they stand among all.
+    places: Vec<usize>,
+    asks: Vec<Ask<'a>>,
+    /// Whose controls are read with them.
+    buckets: Vec<u16>,
+}
+
+impl Command<'_> {
+    fn snapshots(&self, reply: Result<Value, RemoteError>, server: Server) -> Answers<Snapshot> {
+        let (asks, buckets) = (&self.asks, &self.buckets);
+        let whole = buckets.len() + asks.iter().map(names_of).sum::<usize>();
+        match reply.and_then(reader::values) {
+            Ok(values) if values.len() == whole => snapshots(asks, buckets, values, server),
+            Ok(_) => of_all(
+                asks.len(),
+                &RemoteError::Nonsense("the length of an answer"),
+            ),
+            Err(error) => of_all(asks.len(), &error),
+        }
     }
 }
 

@@ -9,8 +9,8 @@ mod replica;
 
 use self::faults::{Faults, Way};
 use super::{
-    Agreement, Beat, Bump, Bumped, Fill, Filled, Known, Layout, Open, Opened, Push, RemoteError,
-    Replay, Server, Snapshot, Standing, TagsKnown, Trouble, agreement,
+    Agreement, Beat, Bump, Bumped, Fill, Filled, Heard, Known, Layout, Open, Opened, Push,
+    RemoteError, Replay, Server, Snapshot, Standing, TagsKnown, Trouble, agreement,
     confirm::{Beats, Quorum},
     purges::TagNotes,
     records::{Keys, Now, Records},
@@ -315,12 +315,12 @@ impl Attached {
                 let (_, fence) = records.begin(now);
                 self.space.tell(&self.hub.faults, bucket, Some(fence));
             }
-            heads.push(records.control);
+            heads.push(Heard::of(records.control));
         }
         Ok(Beat {
             heads,
             at: self.hub.now().millis(),
-            agreement: self.agreement(),
+            agreement: Some(self.agreement()),
             by: self.server(),
         })
     }
@@ -390,7 +390,7 @@ impl Attached {
     }
 
     pub(super) async fn probe_wanted(&self) {
-        self.way.breaker.wanted().await;
+        self.way.breaker.signals().wanted().await;
     }
 
     pub(super) fn records(

@@ -6,8 +6,10 @@
 
 mod advice;
 mod agreement;
+mod beat;
 mod breaker;
 mod calls;
+mod cluster;
 mod confirm;
 mod connection;
 mod dependents;
@@ -20,21 +22,28 @@ mod layout;
 mod link;
 mod many;
 mod memory;
+mod node;
+mod nodes;
 mod order;
 mod pace;
+mod part;
 mod purge_records;
 mod purges;
 mod reader;
 mod records;
 mod scripts;
 mod sentinel;
+mod slots;
+mod start;
 mod store;
 mod subscriber;
+mod subscribers;
 mod tag_records;
 mod tags;
 mod timed;
 #[cfg(feature = "tls")]
 mod tls;
+mod topology;
 mod way;
 mod wire;
 
@@ -43,6 +52,7 @@ pub use self::tls::Tls;
 pub use self::{advice::Advice, fence::Fencing, memory::InProcess};
 pub(crate) use self::{
     agreement::Agreement,
+    beat::{Beat, Heard},
     breaker::{Standing, Trouble},
     confirm::Quorum,
     connection::LARGE_FACTOR,
@@ -51,6 +61,8 @@ pub(crate) use self::{
     layout::Layout,
     many::{Ask, BUMPS, CALLS},
     memory::Attached,
+    nodes::Target,
+    part::{NodeStanding, Part},
     purges::TagNotes,
     store::{LARGE, RedisRemote},
     way::Whereabouts,
@@ -212,15 +224,6 @@ pub(crate) enum Filled {
     Gone,
 }
 
-/// All heads with the Redis time in ms at which they were read, and whether all nodes agree.
-#[derive(Debug)]
-pub(crate) struct Beat {
-    pub(crate) heads: Vec<Option<Head>>,
-    pub(crate) at: u64,
-    pub(crate) agreement: Agreement,
-    pub(crate) by: Server,
-}
-
 /// A bucket's head with the logged events after a position.
 #[derive(Debug)]
 pub(crate) struct Replay {
@@ -251,6 +254,8 @@ pub(crate) enum RemoteError {
     Away,
     /// Not to be believed: an invalidation of the entity waits to be sent.
     Doubted,
+    /// Not asked: no node of the cluster has the bucket.
+    Uncovered,
     /// Not to be believed: it is not known whether the server that has answered is still the one, or not enough replicas have what was written.
     Unconfirmed,
     Timeout,
@@ -264,6 +269,7 @@ impl fmt::Display for RemoteError {
         match self {
             Self::Away => f.write_str("not asked, it did not answer lately"),
             Self::Doubted => f.write_str("not asked, an invalidation waits to be sent"),
+            Self::Uncovered => f.write_str("no node of the cluster has the slot"),
             Self::Unconfirmed => {
                 f.write_str("not confirmed by as many replicas as are wanted, or by another server")
             }
@@ -410,17 +416,6 @@ impl Remote {
         timed("prune_tags", answer).await
     }
 
-    /// `known`: the epoch of each feed, and how far it was heard before. A feed that is behind it begins anew.
-    pub(crate) async fn beat(&self, known: &[Known]) -> Result<Beat, RemoteError> {
-        let answer = async {
-            match self {
-                Self::Redis(redis) => redis.beat(known).await,
-                Self::Memory(memory) => memory.beat(known).await,
-            }
-        };
-        timed("beat", answer).await
-    }
-
     pub(crate) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
         let answer = async {
             match self {
@@ -439,13 +434,11 @@ impl Remote {
         }
     }
 
-    /// Looks at the server again whenever it is back from an outage, and asks the sentinels in these intervals; never ends.
+    /// Looks at the servers again whenever one is back from an outage, asks the sentinels in these intervals, and the cluster who has
+    /// which bucket; never ends.
     pub(crate) async fn watch(&self, every: Duration) {
         match self {
-            Self::Redis(redis) => {
-                let follow = redis.connections().follow_master(every);
-                futures_util::future::join(redis.inspector().watch(), follow).await;
-            }
+            Self::Redis(redis) => redis.watch(every).await,
             Self::Memory(_) => std::future::pending().await,
         }
     }
@@ -461,31 +454,15 @@ impl Remote {
     /// The server that the sentinels name, if there are any and they did.
     pub(crate) fn master(&self) -> Option<String> {
         match self {
-            Self::Redis(redis) => redis.connections().master(),
+            Self::Redis(redis) => redis.nodes.master(),
             Self::Memory(_) => None,
-        }
-    }
-
-    /// Whether it answers at present, as far as known.
-    pub(crate) fn is_up(&self) -> bool {
-        match self {
-            Self::Redis(redis) => redis.is_up(),
-            Self::Memory(memory) => memory.is_up(),
-        }
-    }
-
-    /// The same in more words.
-    pub(crate) fn standing(&self) -> Standing {
-        match self {
-            Self::Redis(redis) => redis.connections().standing(),
-            Self::Memory(memory) => memory.standing(),
         }
     }
 
     /// What keeps it from being asked, if anything does.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         match self {
-            Self::Redis(redis) => redis.connections().trouble(),
+            Self::Redis(redis) => redis.nodes.trouble(),
             Self::Memory(memory) => memory.trouble(),
         }
     }
@@ -493,14 +470,14 @@ impl Remote {
     /// Lets go of the connections, and of the tasks that drive them. A later call would connect anew.
     pub(crate) fn close(&self) {
         if let Self::Redis(redis) = self {
-            redis.connections().close();
+            redis.nodes.close();
         }
     }
 
     /// Waits until a call has failed, so that a heartbeat is to decide at once what that means.
     pub(crate) async fn probe_wanted(&self) {
         match self {
-            Self::Redis(redis) => redis.connections().probe_wanted().await,
+            Self::Redis(redis) => redis.nodes.signals().wanted().await,
             Self::Memory(memory) => memory.probe_wanted().await,
         }
     }

@@ -16,7 +16,7 @@ impl Remote {
     /// The store has answered a load.
     pub(crate) fn loaded(&self, took: Duration) {
         match self {
-            Self::Redis(redis) => redis.connections().pace().loaded(took),
+            Self::Redis(redis) => redis.nodes.loaded(took),
             Self::Memory(_) => {}
         }
     }

@@ -4,14 +4,16 @@ use super::{
     Bump, RedisRemote, Remote, RemoteError,
     connection::Class,
     layout::Name,
+    many::of_all,
     memory::Attached,
+    node::Node,
     store::{number, text},
     timed::timed,
 };
 use crate::model::{Address, EdgeSubject, PurgeNote, Recording, Strength, millis};
 use redis::{Cmd, Value};
 use smallvec::SmallVec;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What is noted with a bump of tags: for each of them, what is to be purged, if anything is.
 #[derive(Clone, Copy)]
@@ -112,19 +114,25 @@ impl RedisRemote {
         if buckets.is_empty() {
             return Ok(Vec::new());
         }
-        let pipeline = |_| {
-            let mut pipeline = redis::Pipeline::with_capacity(buckets.len());
-            for bucket in buckets {
-                pipeline.cmd(name).arg(&*self.layout.purges(*bucket));
+        let ask = |node: Arc<Node>, places: Vec<usize>| async move {
+            let pipeline = |_| {
+                let mut pipeline = redis::Pipeline::with_capacity(places.len());
+                for place in &places {
+                    let record = self.layout.purges(buckets[*place]);
+                    pipeline.cmd(name).arg(&*record);
+                }
+                pipeline
+            };
+            match node.connections.send_all(Class::Large, pipeline).await {
+                Ok((replies, _)) => replies,
+                Err(error) => of_all(places.len(), &error),
             }
-            pipeline
         };
-        let replies = self.connections.send_all(Class::Large, pipeline).await?;
-        if replies.len() == buckets.len() {
-            Ok(replies)
-        } else {
-            Err(RemoteError::Nonsense("the number of purge records"))
+        let replies = self.nodes.ask_all(buckets, ask).await;
+        if replies.len() != buckets.len() {
+            return Err(RemoteError::Nonsense("the number of purge records"));
         }
+        Ok(replies)
     }
 
     async fn purges_done(&self, done: &[PurgeNote]) -> Result<(), RemoteError> {
@@ -143,7 +151,7 @@ impl RedisRemote {
                         command.arg(&note.field).arg(&note.value);
                     }
                 };
-                ([self.layout.purges(*bucket)], arguments)
+                (*bucket, [self.layout.purges(*bucket)], arguments)
             });
             let script = &self.scripts.purges_done;
             for reply in self.run_all(Class::Large, script, calls).await {
@@ -159,12 +167,15 @@ impl RedisRemote {
         let mut take = redis::cmd("SET");
         take.arg(&*keys[0]).arg(format!("0|{token}|0"));
         take.arg("NX").arg("PX").arg(millis(life));
-        let taken = self.connections.send(Class::Small, &take).await?;
+        let bucket = self.layout.tag_bucket();
+        let take = &take;
+        let set = |node: Arc<Node>| async move { node.connections.send(Class::Small, take).await };
+        let taken = self.nodes.ask(bucket, set).await?;
         if text(&taken).is_some() || taken == Value::Okay {
             return Ok(true);
         }
         let script = &self.scripts.renew;
-        let renewed = self.run(Class::Small, script, &keys, |command| {
+        let renewed = self.run(bucket, Class::Small, script, &keys, |command| {
             command.arg(token).arg(millis(life));
         });
         Ok(number(&renewed.await?) == Some(1))

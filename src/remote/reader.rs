@@ -11,7 +11,7 @@ use super::{
     layout::Name,
     wire,
 };
-use redis::Value;
+use redis::{Cmd, Pipeline, Value};
 use smallvec::SmallVec;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -22,6 +22,8 @@ use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 /// The reads of one `Tiers`.
 pub(super) struct Reader {
     connections: Arc<Connections>,
+    /// Whether keys of several buckets must not stand in one command, as in a cluster.
+    parted: bool,
     /// A read may be dropped outside of any runtime, and those that wait must go on all the same.
     runtime: Handle,
     waiting: Mutex<Vec<Waiting>>,
@@ -41,9 +43,10 @@ struct Waiting {
 
 impl Reader {
     /// Must be called inside a runtime.
-    pub(super) fn new(connections: Arc<Connections>) -> Arc<Self> {
+    pub(super) fn new(connections: Arc<Connections>, parted: bool) -> Arc<Self> {
         Arc::new(Self {
             connections,
+            parted,
             runtime: Handle::current(),
             waiting: Mutex::default(),
             queued: AtomicUsize::new(0),
@@ -103,34 +106,67 @@ impl Reader {
         };
         if let Some(oldest) = batch.first() {
             let since = oldest.since;
-            self.answer(batch, since).await;
+            if self.parted {
+                self.answer_each(batch, since).await;
+            } else {
+                self.answer(batch, since).await;
+            }
         }
         drop(place);
     }
 
+    /// One command for each bucket, all in one round trip.
+    async fn answer_each(&self, mut batch: Vec<Waiting>, since: Instant) {
+        // The control record comes first.
+        let bucket = |waiting: &Waiting| waiting.names[0].to_vec();
+        batch.sort_by_cached_key(bucket);
+        let mut buckets: Vec<Vec<Waiting>> = Vec::new();
+        for waiting in batch {
+            match buckets.last_mut() {
+                Some(last) if *last[0].names[0] == *waiting.names[0] => last.push(waiting),
+                _ => buckets.push(vec![waiting]),
+            }
+        }
+        let pipeline = |_| {
+            let mut pipeline = Pipeline::with_capacity(buckets.len());
+            for bucket in &buckets {
+                pipeline.add_command(mget_of(bucket));
+            }
+            pipeline
+        };
+        let answers = self
+            .connections
+            .send_all_since(Class::Small, pipeline, since);
+        match answers.await {
+            Ok((answers, server)) if answers.len() == buckets.len() => {
+                for (bucket, answer) in buckets.into_iter().zip(answers) {
+                    tell(bucket, answer.and_then(values), server);
+                }
+            }
+            Ok((_, server)) => {
+                let nonsense = RemoteError::Nonsense("the number of answers");
+                for bucket in buckets {
+                    tell(bucket, Err(nonsense.clone()), server);
+                }
+            }
+            Err(error) => {
+                for bucket in buckets {
+                    tell(bucket, Err(error.clone()), Server::Unknown);
+                }
+            }
+        }
+    }
+
     async fn answer(&self, batch: Vec<Waiting>, since: Instant) {
-        let names = batch.iter().flat_map(|waiting| &waiting.names);
-        let command = mget(names, batch.len());
+        let command = mget_of(&batch);
         match self
             .connections
             .send_since(Class::Small, &command, since)
             .await
             .and_then(|(reply, server)| Ok((values(reply)?, server)))
         {
-            Ok((values, server)) => {
-                let mut values = values.into_iter();
-                for waiting in batch {
-                    let own = values.by_ref().take(waiting.names.len());
-                    let snapshot = snapshot(own, server);
-                    // Whoever asked may have gone.
-                    let _ = waiting.answer.send(Ok(snapshot));
-                }
-            }
-            Err(error) => {
-                for waiting in batch {
-                    let _ = waiting.answer.send(Err(error.clone()));
-                }
-            }
+            Ok((values, server)) => tell(batch, Ok(values), server),
+            Err(error) => tell(batch, Err(error), Server::Unknown),
         }
     }
 
@@ -185,8 +221,33 @@ pub(super) async fn ask(
     Ok(snapshot(values(reply)?.into_iter(), server))
 }
 
-fn mget<'a>(names: impl Iterator<Item = &'a Name>, reads: usize) -> redis::Cmd {
-    let mut command = redis::Cmd::with_capacity(1 + reads * 3, reads * BYTES);
+/// Tells those that travelled together.
+fn tell(batch: Vec<Waiting>, values: Result<Vec<Value>, RemoteError>, server: Server) {
+    match values {
+        Ok(values) => {
+            let mut values = values.into_iter();
+            for waiting in batch {
+                let own = values.by_ref().take(waiting.names.len());
+                let snapshot = snapshot(own, server);
+                // Whoever asked may have gone.
+                let _ = waiting.answer.send(Ok(snapshot));
+            }
+        }
+        Err(error) => {
+            for waiting in batch {
+                let _ = waiting.answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+fn mget_of(batch: &[Waiting]) -> Cmd {
+    let names = batch.iter().flat_map(|waiting| &waiting.names);
+    mget(names, batch.len())
+}
+
+fn mget<'a>(names: impl Iterator<Item = &'a Name>, reads: usize) -> Cmd {
+    let mut command = Cmd::with_capacity(1 + reads * 3, reads * BYTES);
     command.arg("MGET");
     for name in names {
         command.arg(&**name);

@@ -3,18 +3,18 @@
 //! A read is a plain `MGET`, since a script costs the server several times as much; whatever changes anything is a script.
 
 use super::{
-    Agreement, Beat, Bump, Bumped, Discard, Fill, Filled, Known, Layout, Open, Opened, Order, Push,
-    RemoteError, Replay, Snapshot, Turn, agreement,
-    confirm::{Beats, Quorum},
-    connection::{Class, Connections},
+    Bump, Bumped, Discard, Fill, Filled, Layout, Open, Opened, Order, Push, RemoteError, Replay,
+    Snapshot, Turn,
+    confirm::Quorum,
+    connection::Class,
     identity::Server,
     inspect::Inspector,
     layout::Name,
-    reader::{self, Reader},
+    node::Node,
+    nodes::{Nodes, Target},
+    reader::Names,
     scripts::Scripts,
-    subscriber,
-    way::Whereabouts,
-    wire,
+    subscribers, wire,
 };
 use crate::{
     error::Error,
@@ -23,118 +23,68 @@ use crate::{
 use redis::Value;
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep},
-};
+use tokio::sync::mpsc;
 
 /// The remote tier in Redis.
 pub(crate) struct RedisRemote {
-    pub(super) connections: Arc<Connections>,
+    pub(super) nodes: Arc<Nodes>,
     /// Whether an epoch counts only on the server that it began on.
     pub(super) fenced: bool,
-    reader: Arc<Reader>,
     pub(super) layout: Layout,
     pub(super) scripts: Scripts,
+    quorum: Quorum,
     inspector: Inspector,
-    beats: Beats,
 }
 
 impl RedisRemote {
-    pub(crate) fn new(
-        at: &Whereabouts,
-        layout: Layout,
-        limit: Duration,
-        skip_slow: bool,
-        fenced: bool,
-        quorum: Quorum,
-    ) -> Result<Self, Error> {
-        let connections = Arc::new(Connections::new(at, limit, skip_slow, fenced)?);
-        let reader = Reader::new(Arc::clone(&connections));
+    pub(crate) fn new(target: Target<'_>, layout: Layout) -> Result<Self, Error> {
+        let nodes = Arc::new(Nodes::new(&target, &layout)?);
+        let replicas = target.quorum.replicas;
         Ok(Self {
-            inspector: Inspector::new(Arc::clone(&connections), layout.clone(), quorum.replicas),
-            connections,
-            fenced,
-            reader,
+            inspector: Inspector::new(Arc::clone(&nodes), layout.clone(), replicas),
+            nodes,
+            fenced: target.fenced,
+            quorum: target.quorum,
             layout,
             scripts: Scripts::new(),
-            beats: Beats::new(quorum),
         })
-    }
-
-    /// Waits until the server answers, and checks that the protocol can run on it.
-    pub(super) async fn check_start(&self, limit: Duration) -> Result<Agreement, Error> {
-        let beat = self.reach(limit).await?;
-        if beat.agreement == Agreement::Same {
-            self.inspector.check_start().await?;
-        }
-        Ok(beat.agreement)
-    }
-
-    async fn reach(&self, limit: Duration) -> Result<Beat, Error> {
-        let deadline = Instant::now() + limit;
-        loop {
-            let failure = match self.beat(&[]).await {
-                Ok(beat) if self.is_up() => return Ok(beat),
-                // Slower than any call would wait for.
-                Ok(_) => RemoteError::Timeout,
-                Err(error) => error,
-            };
-            if let Some(refusal) = self.inspector.refusal(&failure) {
-                return Err(Error::config(refusal));
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::unavailable("reach redis", Some(failure.into())));
-            }
-            sleep(RETRY).await;
-        }
     }
 
     pub(super) fn inspector(&self) -> &Inspector {
         &self.inspector
     }
 
-    pub(crate) fn is_up(&self) -> bool {
-        self.connections.is_up()
-    }
-
-    pub(super) fn beats(&self, _bucket: u16) -> &Beats {
-        &self.beats
-    }
-
     pub(super) fn quorum(&self) -> &Quorum {
-        &self.beats.quorum
-    }
-
-    pub(super) fn connections(&self) -> &Connections {
-        &self.connections
+        &self.quorum
     }
 
     pub(super) async fn read(&self, at: &Address, large: bool) -> Result<Snapshot, RemoteError> {
-        self.connections.check_quick()?;
         let layout = &self.layout;
-        let names = [
-            layout.control(at.id.bucket),
-            layout.pointer(at),
-            layout.value(at),
-        ];
-        if large {
-            return reader::ask(&self.connections, Class::Large, &names).await;
-        }
-        self.reader.read(names.into()).await
+        let names = || -> Names {
+            let control = layout.control(at.id.bucket);
+            [control, layout.pointer(at), layout.value(at)].into()
+        };
+        let class = if large { Class::Large } else { Class::Small };
+        let read = |node: Arc<Node>| async move { node.read(class, names()).await };
+        self.nodes.ask(at.id.bucket, read).await
     }
 
     pub(super) async fn check(&self, at: &Address) -> Result<Snapshot, RemoteError> {
-        self.connections.check_quick()?;
-        let names = [self.layout.control(at.id.bucket), self.layout.pointer(at)];
-        self.reader.read(names.into_iter().collect()).await
+        let layout = &self.layout;
+        let names = || -> Names {
+            let names = [layout.control(at.id.bucket), layout.pointer(at)];
+            names.into_iter().collect()
+        };
+        let read = |node: Arc<Node>| async move { node.read(Class::Small, names()).await };
+        self.nodes.ask(at.id.bucket, read).await
     }
 
     pub(super) async fn open(&self, at: &Address, open: Open) -> Result<Opened, RemoteError> {
-        self.connections.check_quick()?;
+        let bucket = at.id.bucket;
+        self.nodes.of(bucket)?.connections.check_quick()?;
         let keys = self.keys(at);
         let reply = self
-            .run(Class::Small, &self.scripts.open, &keys, |command| {
+            .run(bucket, Class::Small, &self.scripts.open, &keys, |command| {
                 open_arguments(command, &open);
             })
             .await?;
@@ -149,7 +99,7 @@ impl RedisRemote {
         };
         let keys = self.keys(at);
         let reply = self
-            .run(class, &self.scripts.fill, &keys, |command| {
+            .run(at.id.bucket, class, &self.scripts.fill, &keys, |command| {
                 fill_arguments(command, at, &fill);
             })
             .await?;
@@ -158,9 +108,15 @@ impl RedisRemote {
 
     pub(super) async fn release(&self, at: &Address, token: u64) -> Result<(), RemoteError> {
         let keys = self.keys(at);
-        let released = self.run(Class::Small, &self.scripts.fill, &keys, |command| {
-            release_arguments(command, at, token);
-        });
+        let released = self.run(
+            at.id.bucket,
+            Class::Small,
+            &self.scripts.fill,
+            &keys,
+            |command| {
+                release_arguments(command, at, token);
+            },
+        );
         released.await.map(drop)
     }
 
@@ -171,18 +127,30 @@ impl RedisRemote {
         lease: Duration,
     ) -> Result<(), RemoteError> {
         let keys = [self.layout.lease(at)];
-        let renewed = self.run(Class::Small, &self.scripts.renew, &keys, |command| {
-            renew_arguments(command, token, lease);
-        });
+        let renewed = self.run(
+            at.id.bucket,
+            Class::Small,
+            &self.scripts.renew,
+            &keys,
+            |command| {
+                renew_arguments(command, token, lease);
+            },
+        );
         renewed.await.map(drop)
     }
 
     pub(super) async fn bump(&self, at: &Address, bump: Bump) -> Result<Bumped, RemoteError> {
         let keys = self.keys_of_bump(at, bump);
         let reply = self
-            .run(Class::Small, &self.scripts.bump, &keys, |command| {
-                bump_arguments(command, at, bump);
-            })
+            .run(
+                at.id.bucket,
+                Class::Small,
+                &self.scripts.bump,
+                &keys,
+                |command| {
+                    bump_arguments(command, at, bump);
+                },
+            )
             .await?;
         bumped(at.id.bucket, reply)
     }
@@ -194,58 +162,17 @@ impl RedisRemote {
         pointer_ttl: u64,
     ) -> Result<bool, RemoteError> {
         let keys = self.bump_keys(at);
-        let reply = self.run(Class::Small, &self.scripts.depend, &keys, |command| {
-            command.arg(shown.epoch.0).arg(shown.version.0);
-            command.arg(pointer_ttl);
-        });
+        let reply = self.run(
+            at.id.bucket,
+            Class::Small,
+            &self.scripts.depend,
+            &keys,
+            |command| {
+                command.arg(shown.epoch.0).arg(shown.version.0);
+                command.arg(pointer_ttl);
+            },
+        );
         Ok(number(&reply.await?) == Some(1))
-    }
-
-    /// `known`: the epoch of each feed, and how far this node had heard of it before it asked.
-    pub(super) async fn beat(&self, known: &[Known]) -> Result<Beat, RemoteError> {
-        let mut heads = redis::cmd("MGET");
-        for bucket in 0..self.layout.feeds() {
-            heads.arg(&*self.layout.control(bucket));
-        }
-        heads.arg(&*self.layout.agreement());
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("TIME").add_command(heads);
-        let (replies, server) = self.connections.probe(&pipeline).await?;
-        let [time, heads] = row(Value::Array(replies))?;
-        let [seconds, micros] = row(time)?;
-        let (Some(seconds), Some(micros)) = (number(&seconds), number(&micros)) else {
-            return Err(RemoteError::Nonsense("the answer to TIME"));
-        };
-        let Value::Array(mut records) = heads else {
-            return Err(RemoteError::Nonsense("the answer to a heartbeat"));
-        };
-        if records.len() != usize::from(self.layout.feeds()) + 1 {
-            return Err(RemoteError::Nonsense("the number of heads"));
-        }
-        let found = records.pop();
-        let agreement = self.agreement(found.as_ref().and_then(raw)).await;
-        Ok(Beat {
-            heads: self.fenced(&records, server, known).await,
-            at: seconds * 1000 + micros / 1000,
-            agreement,
-            by: server,
-        })
-    }
-
-    /// Compares the record that was found; a missing one is written.
-    async fn agreement(&self, found: Option<&[u8]>) -> Agreement {
-        if found.is_some() {
-            return Agreement::new(&self.layout, found);
-        }
-        let mut command = redis::cmd("SET");
-        command
-            .arg(&*self.layout.agreement())
-            .arg(agreement::text(&self.layout))
-            .arg("NX")
-            .arg("GET");
-        // Where it cannot be written nobody else could, either: the next heartbeat tries again.
-        let before = self.connections.send(Class::Small, &command).await.ok();
-        Agreement::new(&self.layout, before.as_ref().and_then(raw))
     }
 
     pub(super) async fn replay(&self, bucket: u16, after: u64) -> Result<Replay, RemoteError> {
@@ -259,7 +186,8 @@ impl RedisRemote {
             .arg(&*self.layout.log(bucket))
             .arg(format!("({after}-0"))
             .arg("+");
-        let (executed, server) = self.connections.transact(&pipeline).await?;
+        let node = self.nodes.of(bucket)?;
+        let (executed, server) = node.connections.transact(&pipeline).await?;
         let [executed] = row(Value::Array(executed))?;
         let [control, log] = row(executed)?;
         Ok(Replay {
@@ -269,7 +197,7 @@ impl RedisRemote {
     }
 
     pub(super) async fn follow(&self, sink: mpsc::UnboundedSender<Push>) {
-        subscriber::follow(&self.connections, &self.layout, sink).await;
+        subscribers::follow(&self.nodes, &self.layout, sink).await;
     }
 
     /// The keys of the scripts that concern a value, in their order.
@@ -484,5 +412,3 @@ fn millis(duration: Duration) -> u64 {
 
 /// Longer values travel on the connection for large ones. In bytes.
 pub(crate) const LARGE: usize = 64 << 10;
-/// Between two attempts to reach the server at the start.
-const RETRY: Duration = Duration::from_millis(50);

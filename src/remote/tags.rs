@@ -53,7 +53,7 @@ impl RedisRemote {
         let mut keys = self.tag_keys().to_vec();
         keys.extend(notes.map(|_| self.layout.purges(bucket)));
         let script = &self.scripts.tags_bump;
-        let reply = self.run(Class::Small, script, &keys, |command| {
+        let reply = self.run(bucket, Class::Small, script, &keys, |command| {
             command.arg(wire::letter(strength));
             if let Some(notes) = notes {
                 notes.head(command, strength);
@@ -117,7 +117,8 @@ impl RedisRemote {
         } else {
             Class::Small
         };
-        let reply = self.run(class, script, &keys, |command| {
+        let bucket = self.layout.tag_bucket();
+        let reply = self.run(bucket, class, script, &keys, |command| {
             command.arg(MANY);
             for tag in tags {
                 command.arg(hex(*tag));
@@ -146,9 +147,9 @@ impl RedisRemote {
 
     pub(super) async fn prune_tags(&self, longest: u64, every: u64) -> Result<(), RemoteError> {
         let (script, keys) = (&self.scripts.tags_prune, self.tag_keys());
-        let mut cursor = "0".to_owned();
+        let (bucket, mut cursor) = (self.layout.tag_bucket(), "0".to_owned());
         loop {
-            let reply = self.run(Class::Small, script, &keys, |command| {
+            let reply = self.run(bucket, Class::Small, script, &keys, |command| {
                 command.arg(longest).arg(&cursor).arg(every);
             });
             match text(&reply.await?) {

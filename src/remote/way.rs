@@ -21,6 +21,8 @@ pub(crate) struct Whereabouts {
     pub(crate) url: String,
     /// The URLs of those that know the master.
     pub(crate) sentinels: Option<Vec<String>>,
+    /// The URLs of some nodes of a cluster.
+    pub(crate) cluster: Option<Vec<String>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Tls,
 }
@@ -75,6 +77,15 @@ impl Whereabouts {
         Ok(way)
     }
 
+    /// The ways to the nodes of a cluster that are known from the start, if it is one.
+    ///
+    /// # Errors
+    /// As for [`way`](Self::way).
+    pub(super) fn seeds(&self) -> Result<Option<Vec<Way>>, Error> {
+        let ways = |urls: &Vec<String>| urls.iter().map(|url| self.to(url)).collect();
+        self.cluster.as_ref().map(ways).transpose()
+    }
+
     fn to_sentinel(&self, url: &str) -> Result<(String, Way), Error> {
         let way = self.to(url)?;
         if way.settings.redis_settings().db() != 0 {
@@ -110,6 +121,28 @@ impl Way {
         let mut way = self.clone();
         way.settings = way.settings.set_redis_settings(over_resp3);
         way
+    }
+
+    /// The same way to another server.
+    pub(super) fn at(&self, host: &str, port: u16) -> Self {
+        let mut way = self.clone();
+        way.settings = way
+            .settings
+            .set_addr(ConnectionAddr::Tcp(host.to_owned(), port));
+        way
+    }
+
+    /// Host and port, unless it leads to a file.
+    pub(super) fn place(&self) -> Option<(&str, u16)> {
+        match self.settings.addr() {
+            ConnectionAddr::Tcp(host, port) => Some((host, *port)),
+            _ => None,
+        }
+    }
+
+    /// Where it leads, without credentials.
+    pub(super) fn address(&self) -> String {
+        self.settings.addr().to_string()
     }
 
     pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {

@@ -10,7 +10,7 @@ use crate::{
     load::Limiter,
     model::{Clock, Recording, SystemClock, checked_name, millis},
     purge::Edge,
-    remote::{InProcess, Layout, Quorum, RedisRemote, Remote, Whereabouts},
+    remote::{InProcess, Layout, Quorum, RedisRemote, Remote, Target, Whereabouts},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
@@ -95,6 +95,7 @@ impl TiersBuilder {
         self.place = Place::Redis;
         self.whereabouts.url = url.to_owned();
         self.whereabouts.sentinels = None;
+        self.whereabouts.cluster = None;
         self
     }
 
@@ -114,6 +115,7 @@ impl TiersBuilder {
         let urls = sentinels.into_iter().map(|url| url.as_ref().to_owned());
         self.place = Place::Redis;
         self.whereabouts.sentinels = Some(urls.collect());
+        self.whereabouts.cluster = None;
         self.whereabouts.url = if master.contains("://") {
             master.to_owned()
         } else {
@@ -127,6 +129,25 @@ impl TiersBuilder {
     #[cfg(feature = "tls")]
     pub fn redis_tls(mut self, tls: Tls) -> Self {
         self.whereabouts.tls = tls;
+        self
+    }
+
+    /// Uses this Redis Cluster, of version 7 or newer: the addresses of some of its nodes, which lead to the others. User and
+    /// password are those of the first address, for all nodes. Each bucket is asked for where it is at present; nodes that
+    /// are away take only their own buckets with them. Default: none, a hub of its own in memory.
+    ///
+    /// ```
+    /// # async fn start() -> Result<(), tricache::Error> {
+    /// use tricache::Tiers;
+    ///
+    /// let seeds = ["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"];
+    /// let tiers = Tiers::builder("shop").redis_cluster(seeds).build().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn redis_cluster<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.place = Place::Redis;
+        self.whereabouts.sentinels = None;
+        self.whereabouts.cluster = Some(urls.into_iter().map(Into::into).collect());
         self
     }
 
@@ -288,15 +309,14 @@ impl TiersBuilder {
                 quorum,
             ))),
             Place::Redis => {
-                let redis = RedisRemote::new(
-                    &self.whereabouts,
-                    layout.clone(),
-                    self.remote_timeout,
-                    self.skip_slow_redis,
-                    self.protections.fence,
+                let target = Target {
+                    at: &self.whereabouts,
+                    limit: self.remote_timeout,
+                    skip_slow: self.skip_slow_redis,
+                    fenced: self.protections.fence,
                     quorum,
-                )?;
-                Remote::Redis(Box::new(redis))
+                };
+                Remote::Redis(Box::new(RedisRemote::new(target, layout.clone())?))
             }
         };
         let answers = start.check(&remote).await?;

@@ -1,6 +1,6 @@
 //! What a `Tiers` says of itself.
 
-use super::EdgeReport;
+use super::{EdgeReport, NodeReport};
 use crate::{
     engine::{Engine, Left},
     load::Loads,
@@ -17,6 +17,8 @@ pub struct Report {
     enabled: bool,
     level: Level,
     remote: RemoteState,
+    nodes: Vec<NodeReport>,
+    uncovered_buckets: usize,
     outage: Option<Outage>,
     master: Option<String>,
     agrees: bool,
@@ -38,6 +40,13 @@ impl Report {
             enabled: engine.enabled,
             level: Level::Eventual,
             remote: RemoteState::of(engine.remote.standing()),
+            nodes: engine
+                .remote
+                .nodes()
+                .into_iter()
+                .map(NodeReport::of)
+                .collect(),
+            uncovered_buckets: engine.remote.uncovered(),
             outage: engine.remote.trouble().map(Outage::of),
             master: engine.remote.master(),
             agrees: engine.proofs.agree(),
@@ -69,10 +78,23 @@ impl Report {
         self.level
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis answers. Of a cluster the worst: [`nodes`](Self::nodes) says who it is.
     #[must_use]
     pub fn remote(&self) -> RemoteState {
         self.remote
+    }
+
+    /// Each server that has any buckets: one, or the masters of a cluster; a hub in memory has none.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeReport] {
+        &self.nodes
+    }
+
+    /// Buckets whose slot no node of the cluster has: their values come from the store, their invalidations are pending. Zero
+    /// where there is no cluster.
+    #[must_use]
+    pub fn uncovered_buckets(&self) -> usize {
+        self.uncovered_buckets
     }
 
     /// Since when calls are not sent to Redis, and how many failed in a row; `None` while it is up.
@@ -171,7 +193,7 @@ pub enum RemoteState {
 }
 
 impl RemoteState {
-    fn of(standing: Standing) -> Self {
+    pub(super) fn of(standing: Standing) -> Self {
         match standing {
             Standing::Up => Self::Up,
             Standing::Slow => Self::Slow,

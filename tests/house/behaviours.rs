@@ -15,7 +15,7 @@ use syn::{
 };
 
 /// Where names begin, and the folder that each stands for.
-const ROOTS: [(&str, &str); 11] = [
+const ROOTS: [(&str, &str); 12] = [
     ("suite", "tests/suite"),
     ("faults", "tests/faults"),
     ("src", "src"),
@@ -25,6 +25,7 @@ const ROOTS: [(&str, &str); 11] = [
     ("metrics", "tests/metrics"),
     ("spans", "tests/spans"),
     ("testing", "tests/testing"),
+    ("cluster", "tests/cluster"),
     ("topologies", "tests/topologies"),
     ("levels", "tests/levels"),
 ];

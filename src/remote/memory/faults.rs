@@ -3,7 +3,10 @@
 #[cfg(feature = "test-util")]
 use super::{Hub, InProcess};
 use super::{Push, Space, locked};
-use crate::remote::{RemoteError, breaker::Breaker};
+use crate::remote::{
+    RemoteError,
+    breaker::{Breaker, Signals},
+};
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
@@ -74,7 +77,7 @@ pub(super) struct Way {
 
 impl Way {
     pub(super) fn new(limit: Duration) -> Self {
-        let breaker = Breaker::new();
+        let breaker = Breaker::new(Signals::default());
         // A hub is there from the start.
         breaker.probed();
         Self { limit, breaker }

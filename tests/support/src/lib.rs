@@ -3,6 +3,7 @@
 //! | item | what it is for |
 //! |---|---|
 //! | [`RedisServer`] | a private Redis that can be killed, frozen and restarted empty |
+//! | [`RedisCluster`] | three such masters and their replicas, whose slots can be moved |
 //! | [`SentinelGroup`] | a master, two replicas and three sentinels |
 //! | [`VarnishServer`] | a private Varnish with the test's configuration |
 //! | [`NginxServer`] | a private nginx with the test's configuration |
@@ -21,6 +22,7 @@ mod nginx_server;
 mod port;
 mod process;
 mod proxy;
+mod redis_cluster;
 mod redis_server;
 mod resp;
 mod seeds;
@@ -34,6 +36,7 @@ pub use eventually::{LIMIT, eventually, eventually_within};
 pub use nginx_server::NginxServer;
 pub use port::free_port;
 pub use proxy::Proxy;
+pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use seeds::{Seeds, VARIABLE as SEED_VARIABLE};
