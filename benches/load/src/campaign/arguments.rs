@@ -28,7 +28,7 @@ pub(crate) struct CampaignArguments {
     #[arg(long, value_enum, default_value = "all")]
     level: LevelChoice,
 
-    /// How many replicas must confirm an invalidation, 0 to 2 [default: 1, and 0 where only `eventual` is read; with sentinels 2].
+    /// How many replicas must confirm an invalidation, 0 to 2 [default: 1, and 0 where only `eventual` is read; sentinel 2, cluster 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2))]
     replicas: Option<u8>,
 
@@ -90,6 +90,10 @@ pub(crate) struct NodeArguments {
     /// What the sentinels are asked for.
     #[arg(long)]
     pub(super) master: Option<String>,
+
+    /// Whether it finds nodes of a cluster there.
+    #[arg(long)]
+    pub(super) cluster: bool,
 
     /// How many replicas must confirm an invalidation.
     #[arg(long)]

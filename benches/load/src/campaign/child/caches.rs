@@ -257,11 +257,9 @@ fn acknowledge(line: &Line, commits: &[(Entity, u64)], at: u64) {
 
 fn led_to_redis(builder: TiersBuilder, arguments: &NodeArguments) -> TiersBuilder {
     match &arguments.master {
+        _ if arguments.cluster => builder.redis_cluster(&arguments.redis),
         Some(master) => builder.redis_sentinel(&arguments.redis, master),
-        None => arguments
-            .redis
-            .iter()
-            .fold(builder, |builder, url| builder.redis(url)),
+        None => builder.redis(&arguments.redis[0]),
     }
 }
 

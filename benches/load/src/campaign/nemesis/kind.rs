@@ -36,12 +36,14 @@ pub(crate) enum Kind {
     NodePaused,
     /// A node's clock steps forward by minutes.
     ClockStepped,
-    /// The sentinels make a replica the master although the old one is well, which goes on as a master for a while.
+    /// A replica is made the master although the old one is well.
     HandedOver,
     /// A sentinel is killed, misses a handover, and comes back.
     SentinelKilled,
     /// A sentinel is stopped where it stands, and misses a handover.
     SentinelFrozen,
+    /// A slot of a cluster moves to another master and back.
+    SlotMoved,
 }
 
 impl Kind {
@@ -49,22 +51,26 @@ impl Kind {
     pub(crate) fn of(topology: TopologyName) -> Vec<Self> {
         let mut kinds = Self::ANYWHERE.to_vec();
         match topology {
-            TopologyName::Standalone | TopologyName::Cluster => {}
-            TopologyName::Sentinel => kinds.extend(Self::OF_SENTINELS),
+            TopologyName::Standalone => kinds.extend([Self::Split]),
+            TopologyName::Sentinel => kinds.extend([
+                Self::Split,
+                Self::HandedOver,
+                Self::SentinelKilled,
+                Self::SentinelFrozen,
+            ]),
+            TopologyName::Cluster => kinds.extend([Self::HandedOver, Self::SlotMoved]),
         }
+        // The order in which a seed finds them.
+        kinds.sort_unstable();
         kinds
     }
 
-    /// Those that need a handover or a sentinel.
-    const OF_SENTINELS: [Self; 3] = [Self::HandedOver, Self::SentinelKilled, Self::SentinelFrozen];
-
-    /// All others.
-    const ANYWHERE: [Self; 14] = [
+    /// Those of all topologies.
+    const ANYWHERE: [Self; 13] = [
         Self::RedisKilled,
         Self::RedisRestored,
         Self::RedisFrozen,
         Self::Promoted,
-        Self::Split,
         Self::ReplicasCut,
         Self::Trimmed,
         Self::Flushed,
@@ -96,6 +102,7 @@ impl Kind {
             Self::HandedOver => "handed_over",
             Self::SentinelKilled => "sentinel_killed",
             Self::SentinelFrozen => "sentinel_frozen",
+            Self::SlotMoved => "slot_moved",
         }
     }
 }

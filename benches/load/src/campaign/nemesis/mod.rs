@@ -151,6 +151,7 @@ impl<'a> Nemesis<'a> {
                 self.servers.hand_over().await?;
                 sleep(hold).await;
             }
+            Kind::SlotMoved => self.servers.move_slot(hold).await?,
             Kind::SentinelKilled | Kind::SentinelFrozen => {
                 let sentinel = self.random.usize(1..SENTINELS);
                 let is_kill = kind == Kind::SentinelKilled;

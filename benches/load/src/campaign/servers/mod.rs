@@ -2,14 +2,18 @@
 //!
 //! A topology is one arm of [`Servers`]: it says how each node finds Redis, and breaks what the nemesis asks it to break.
 
+mod clustered;
 mod commands;
 mod standalone;
+mod users;
 mod watched;
+
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use self::{standalone::Standalone, watched::Watched};
+use self::{clustered::Clustered, standalone::Standalone, watched::Watched};
 use super::words::LevelName;
 use crate::failure::Failure;
 
@@ -53,6 +57,7 @@ impl TopologyName {
 pub(super) enum Servers {
     Standalone(Box<Standalone>),
     Sentinel(Box<Watched>),
+    Cluster(Box<Clustered>),
 }
 
 /// Who is behind when a replica is promoted.
@@ -68,7 +73,7 @@ impl Servers {
     /// Starts them, with a network of its own for each node.
     ///
     /// # Errors
-    /// When there is no redis-server, or the topology is not built.
+    /// When there is no redis-server.
     pub(super) async fn start(name: TopologyName, nodes: usize) -> Result<Self, Failure> {
         match name {
             TopologyName::Standalone => {
@@ -79,7 +84,10 @@ impl Servers {
                 let servers = Watched::start(nodes).await?;
                 Ok(Self::Sentinel(Box::new(servers)))
             }
-            TopologyName::Cluster => Err(Failure::plain("the topology cluster is not built")),
+            TopologyName::Cluster => {
+                let servers = Clustered::start(nodes).await?;
+                Ok(Self::Cluster(Box::new(servers)))
+            }
         }
     }
 
@@ -88,6 +96,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.ways(),
             Self::Sentinel(servers) => servers.ways(),
+            Self::Cluster(servers) => servers.ways(),
         }
     }
 
@@ -99,6 +108,7 @@ impl Servers {
         match self {
             Self::Standalone(_) => Ok(()),
             Self::Sentinel(servers) => servers.settle().await,
+            Self::Cluster(servers) => servers.settle().await,
         }
     }
 
@@ -107,6 +117,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.network(node).cut(),
             Self::Sentinel(servers) => servers.cut(node),
+            Self::Cluster(servers) => servers.cut(node),
         }
     }
 
@@ -115,6 +126,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.network(node).cut_subscribers(),
             Self::Sentinel(servers) => servers.deafen(node),
+            Self::Cluster(servers) => servers.deafen(node),
         }
     }
 
@@ -123,6 +135,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.network(node).heal(),
             Self::Sentinel(servers) => servers.heal(node),
+            Self::Cluster(servers) => servers.heal(node),
         }
     }
 
@@ -131,6 +144,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.network(node).sever(),
             Self::Sentinel(servers) => servers.sever(node),
+            Self::Cluster(servers) => servers.sever(node),
         }
     }
 
@@ -139,6 +153,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.kill(),
             Self::Sentinel(servers) => servers.kill(),
+            Self::Cluster(servers) => servers.kill(),
         }
     }
 
@@ -153,6 +168,7 @@ impl Servers {
                 Ok(())
             }
             Self::Sentinel(servers) => servers.revive().await,
+            Self::Cluster(servers) => servers.revive().await,
         }
     }
 
@@ -161,6 +177,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.save(),
             Self::Sentinel(servers) => servers.save(),
+            Self::Cluster(servers) => servers.save(),
         }
     }
 
@@ -169,6 +186,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.restart_from_file(),
             Self::Sentinel(servers) => servers.restart_from_file(),
+            Self::Cluster(servers) => servers.restart_from_file(),
         }
     }
 
@@ -177,6 +195,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.freeze(),
             Self::Sentinel(servers) => servers.freeze(),
+            Self::Cluster(servers) => servers.freeze(),
         }
     }
 
@@ -185,6 +204,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.thaw(),
             Self::Sentinel(servers) => servers.thaw(),
+            Self::Cluster(servers) => servers.thaw(),
         }
     }
 
@@ -193,6 +213,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.flush(),
             Self::Sentinel(servers) => servers.flush(),
+            Self::Cluster(servers) => servers.flush(),
         }
     }
 
@@ -201,6 +222,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.trim(),
             Self::Sentinel(servers) => servers.trim(),
+            Self::Cluster(servers) => servers.trim(),
         }
     }
 
@@ -212,6 +234,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.cut_replicas(lag).await,
             Self::Sentinel(servers) => servers.cut_replicas(lag).await,
+            Self::Cluster(servers) => servers.cut_replicas(lag).await,
         }
     }
 
@@ -220,6 +243,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.heal_replicas(),
             Self::Sentinel(servers) => servers.heal_replicas(),
+            Self::Cluster(servers) => servers.heal_replicas(),
         }
     }
 
@@ -234,6 +258,7 @@ impl Servers {
                 Ok(())
             }
             Self::Sentinel(servers) => servers.promote().await,
+            Self::Cluster(servers) => servers.promote().await,
         }
     }
 
@@ -248,6 +273,7 @@ impl Servers {
                 Ok(())
             }
             Self::Sentinel(servers) => servers.split(deposed).await,
+            Self::Cluster(_) => Err(not_here()),
         }
     }
 
@@ -256,6 +282,7 @@ impl Servers {
         match self {
             Self::Standalone(servers) => servers.join(deposed),
             Self::Sentinel(servers) => servers.join(deposed),
+            Self::Cluster(_) => {}
         }
     }
 
@@ -265,8 +292,20 @@ impl Servers {
     /// When there is nobody to do so, or it is not done.
     pub(super) async fn hand_over(&self) -> Result<(), Failure> {
         match self {
-            Self::Standalone(_) => Err(no_sentinels()),
+            Self::Standalone(_) => Err(not_here()),
             Self::Sentinel(servers) => servers.hand_over().await,
+            Self::Cluster(servers) => servers.hand_over().await,
+        }
+    }
+
+    /// Moves a slot with whatever it holds to another master, and back after a while.
+    ///
+    /// # Errors
+    /// When there are no slots.
+    pub(super) async fn move_slot(&self, hold: Duration) -> Result<(), Failure> {
+        match self {
+            Self::Cluster(servers) => servers.move_slot(hold).await,
+            _ => Err(not_here()),
         }
     }
 
@@ -285,8 +324,8 @@ impl Servers {
     }
 }
 
-fn no_sentinels() -> Failure {
-    Failure::plain("there are no sentinels in this topology")
+fn not_here() -> Failure {
+    Failure::plain("this topology has no such fault")
 }
 
 /// How many sentinels there are.

@@ -4,9 +4,8 @@
 //! node 0 ── links ──▶ sentinels        node 0 ── as user node0 ──▶ whom they name
 //! ```
 //!
-//! Sentinels name one address to all nodes, so no network of a single node can stand before a server. Each node logs in as a user of
-//! its own instead: a cut switches that user off and closes its connections, and the servers *refuse* the node where a cut
-//! network is silent. Only the links to the sentinels are networks, and silent.
+//! Nodes log in as users of their own, see `users.rs`: servers refuse a node that is cut off. The links to the sentinels are networks,
+//! which are silent when they are cut.
 
 use std::{process::Command, time::Duration};
 
@@ -19,6 +18,7 @@ use tricache_test_support::{Proxy, RedisServer, SentinelGroup};
 use super::{
     Lag,
     commands::{TRIM, command, in_step, replication},
+    users::{cut, cut_replica, deafen, heal, heal_replica, sever, user, users},
 };
 use crate::failure::Failure;
 
@@ -36,8 +36,8 @@ impl Watched {
     pub(super) async fn start(nodes: usize) -> Result<Self, Failure> {
         let version = Command::new("redis-server").arg("--version").output();
         version.map_err(|error| Failure::new("cannot run redis-server", error))?;
-        let users: Vec<_> = (0..nodes).map(user).collect();
-        let users: Vec<_> = users.iter().flat_map(|name| rights(name)).collect();
+        let users = users(nodes);
+        let users: Vec<_> = users.iter().map(String::as_str).collect();
         let group = block_in_place(|| SentinelGroup::start_with(&users));
         let mut links = Vec::new();
         for _ in 0..nodes {
@@ -109,33 +109,22 @@ impl Watched {
     }
 
     pub(super) fn cut(&self, node: usize) {
-        let user = user(node);
         self.links[node].iter().for_each(Proxy::cut);
-        self.to_all(&["ACL", "SETUSER", &user, "off"]);
-        self.to_all(&["CLIENT", "KILL", "USER", &user]);
+        cut(self.group.servers().iter(), node);
     }
 
     pub(super) fn deafen(&self, node: usize) {
-        let user = user(node);
-        self.to_all(&[
-            "ACL",
-            "SETUSER",
-            &user,
-            "-subscribe",
-            "-psubscribe",
-            "-ssubscribe",
-        ]);
-        self.to_all(&["CLIENT", "KILL", "USER", &user, "TYPE", "pubsub"]);
+        deafen(self.group.servers().iter(), node);
     }
 
     pub(super) fn heal(&self, node: usize) {
-        self.to_all(&["ACL", "SETUSER", &user(node), "on", "+@all"]);
+        heal(self.group.servers().iter(), node);
         self.links[node].iter().for_each(Proxy::heal);
     }
 
     pub(super) fn sever(&self, node: usize) {
         self.links[node].iter().for_each(Proxy::sever);
-        self.to_all(&["CLIENT", "KILL", "USER", &user(node)]);
+        sever(self.group.servers().iter(), node);
     }
 
     pub(super) fn kill(&self) {
@@ -182,17 +171,12 @@ impl Watched {
             Lag::Both => replicas.len(),
             Lag::One => 1,
         };
-        for replica in replicas.into_iter().take(cut) {
-            command(replica, &["CONFIG", "SET", "masterauth", "wrong"]);
-            command(replica, &["CLIENT", "KILL", "TYPE", "master"]);
-        }
+        replicas.into_iter().take(cut).for_each(cut_replica);
         Ok(())
     }
 
     pub(super) fn heal_replicas(&self) {
-        for replica in self.replicas() {
-            command(replica, &["CONFIG", "SET", "masterauth", "secret"]);
-        }
+        self.replicas().for_each(heal_replica);
     }
 
     pub(super) async fn promote(&self) -> Result<(), Failure> {
@@ -254,12 +238,6 @@ impl Watched {
         Ok(())
     }
 
-    fn to_all(&self, words: &[&str]) {
-        for server in self.group.servers() {
-            command(server, words);
-        }
-    }
-
     fn replicas(&self) -> impl Iterator<Item = &RedisServer> {
         let servers = self.group.servers().iter().enumerate();
         servers
@@ -270,15 +248,6 @@ impl Watched {
     fn master(&self) -> &RedisServer {
         &self.group.servers()[self.master]
     }
-}
-
-/// As whom a node logs in.
-fn user(node: usize) -> String {
-    format!("node{node}")
-}
-
-fn rights(name: &str) -> [&str; 7] {
-    ["--user", name, "on", ">secret", "~*", "&*", "+@all"]
 }
 
 /// No server's index.
