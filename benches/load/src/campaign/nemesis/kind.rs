@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     SentinelFrozen,
     /// A slot of a cluster moves to another master and back.
     SlotMoved,
+    /// A node does not reach the servers of one share of a cluster, and all others.
+    PartlyCut,
 }
 
 impl Kind {
@@ -58,7 +60,9 @@ impl Kind {
                 Self::SentinelKilled,
                 Self::SentinelFrozen,
             ]),
-            TopologyName::Cluster => kinds.extend([Self::HandedOver, Self::SlotMoved]),
+            TopologyName::Cluster => {
+                kinds.extend([Self::HandedOver, Self::SlotMoved, Self::PartlyCut]);
+            }
         }
         // The order in which a seed finds them.
         kinds.sort_unstable();
@@ -103,6 +107,23 @@ impl Kind {
             Self::SentinelKilled => "sentinel_killed",
             Self::SentinelFrozen => "sentinel_frozen",
             Self::SlotMoved => "slot_moved",
+            Self::PartlyCut => "partly_cut",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_topology_has_the_faults_that_it_can_make() {
+        let kinds = Kind::of;
+
+        assert_eq!(kinds(TopologyName::Standalone).len(), 14);
+        assert_eq!(kinds(TopologyName::Sentinel).len(), 17);
+        assert_eq!(kinds(TopologyName::Cluster).len(), 16);
+        assert!(!kinds(TopologyName::Standalone).contains(&Kind::HandedOver));
+        assert!(!kinds(TopologyName::Cluster).contains(&Kind::Split));
     }
 }

@@ -187,6 +187,11 @@ impl<'a> Nemesis<'a> {
                 sleep(hold).await;
                 self.servers.heal(node);
             }
+            Kind::PartlyCut => {
+                self.servers.cut_partly(node)?;
+                sleep(hold).await;
+                self.servers.heal(node);
+            }
             Kind::Deafened => {
                 self.servers.deafen(node);
                 sleep(hold).await;

@@ -118,6 +118,14 @@ impl Clustered {
         cut(self.all(), node);
     }
 
+    pub(super) fn cut_partly(&self, node: usize) {
+        let pair = [self.share, self.share + SHARES];
+        cut(
+            pair.map(|number| self.cluster.node(number)).into_iter(),
+            node,
+        );
+    }
+
     pub(super) fn deafen(&self, node: usize) {
         deafen(self.all(), node);
     }
@@ -260,3 +268,22 @@ const SETTINGS: [&str; 8] = [
 const STABLE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_share_is_handed_over_and_the_next_fault_is_about_another() {
+        let mut clustered = Clustered::start(1).await.unwrap();
+        let (share, before) = (clustered.share, clustered.masters);
+
+        clustered.hand_over().await.unwrap();
+        clustered.settle().await.unwrap();
+
+        let mut expected = before;
+        expected[share] += SHARES;
+        assert_eq!(clustered.masters, expected);
+        assert_ne!(clustered.share, share);
+    }
+}

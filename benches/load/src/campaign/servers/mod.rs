@@ -121,6 +121,20 @@ impl Servers {
         }
     }
 
+    /// Nothing passes between the node and some of the servers, and all passes between it and the others.
+    ///
+    /// # Errors
+    /// When there is only one master.
+    pub(super) fn cut_partly(&self, node: usize) -> Result<(), Failure> {
+        match self {
+            Self::Cluster(servers) => {
+                servers.cut_partly(node);
+                Ok(())
+            }
+            _ => Err(not_here()),
+        }
+    }
+
     /// The node hears of no event; all else passes.
     pub(super) fn deafen(&self, node: usize) {
         match self {

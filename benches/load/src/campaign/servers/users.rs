@@ -66,3 +66,54 @@ pub(super) fn cut_replica(replica: &RedisServer) {
 pub(super) fn heal_replica(replica: &RedisServer) {
     command(replica, &["CONFIG", "SET", "masterauth", "secret"]);
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::{Client, Connection, RedisResult, cmd};
+
+    use super::*;
+
+    fn server() -> RedisServer {
+        let arguments = users(2);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        RedisServer::start_with(&arguments)
+    }
+
+    fn log_in(server: &RedisServer, node: usize) -> RedisResult<Connection> {
+        let url = format!("redis://{}:secret@127.0.0.1:{}", user(node), server.port());
+        Client::open(url)?.get_connection()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_that_is_cut_off_is_refused_and_its_neighbour_is_not() {
+        let server = server();
+        let mut before = log_in(&server, 0).unwrap();
+        let mut other = log_in(&server, 1).unwrap();
+
+        cut([&server].into_iter(), 0);
+
+        assert!(cmd("PING").exec(&mut before).is_err());
+        assert!(log_in(&server, 0).is_err());
+        cmd("PING").exec(&mut other).unwrap();
+        heal([&server].into_iter(), 0);
+        assert!(log_in(&server, 0).is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_deafened_node_can_say_and_not_hear() {
+        let server = server();
+        let mut speaker = log_in(&server, 0).unwrap();
+        let mut listener = log_in(&server, 0).unwrap();
+        listener.as_pubsub().subscribe("news").unwrap();
+
+        deafen([&server].into_iter(), 0);
+
+        let heard: RedisResult<u8> = cmd("PUBLISH").arg(&["news", "old"]).query(&mut speaker);
+        assert_eq!(heard.unwrap(), 0);
+        let refused = log_in(&server, 0).unwrap().as_pubsub().subscribe("news");
+        assert!(refused.is_err());
+        heal([&server].into_iter(), 0);
+        let again = log_in(&server, 0).unwrap().as_pubsub().subscribe("news");
+        assert!(again.is_ok());
+    }
+}

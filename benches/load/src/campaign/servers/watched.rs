@@ -256,3 +256,30 @@ const NOBODY: usize = usize::MAX;
 const STABLE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masters(watched: &Watched) -> usize {
+        let servers = watched.group.servers().iter();
+        servers
+            .filter(|server| command(server, &["ROLE"]).starts_with("master"))
+            .count()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_split_leaves_two_masters_until_it_ends() {
+        let mut watched = Watched::start(1).await.unwrap();
+        let old = watched.master;
+
+        watched.cut_replicas(Lag::One).await.unwrap();
+        watched.split(0).await.unwrap();
+
+        assert_eq!(masters(&watched), 2);
+        watched.join(0);
+        watched.settle().await.unwrap();
+        assert_eq!(masters(&watched), 1);
+        assert_ne!(watched.master, old);
+    }
+}
