@@ -286,4 +286,27 @@ mod tests {
         assert_eq!(clustered.masters, expected);
         assert_ne!(clustered.share, share);
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_replica_that_is_cut_off_hears_nothing_until_it_is_healed() {
+        let mut clustered = Clustered::start(1).await.unwrap();
+        let hear = |clustered: &Clustered| {
+            let shares = 0..SHARES;
+            let links = shares.map(|share| {
+                let replica = clustered.cluster.node(clustered.replica_of(share));
+                replication(replica).contains("master_link_status:up")
+            });
+            links.filter(|is_up| *is_up).count()
+        };
+
+        clustered.cut_replicas(Lag::One).await.unwrap();
+        assert_eq!(hear(&clustered), 2);
+
+        clustered.heal_replicas();
+        clustered.settle().await.unwrap();
+        assert_eq!(hear(&clustered), 3);
+
+        clustered.cut_replicas(Lag::Both).await.unwrap();
+        assert_eq!(hear(&clustered), 0);
+    }
 }
