@@ -69,8 +69,7 @@ fn what_a_campaign_cannot_do_is_refused() {
         ("campaign --minutes 0.5", "1 to 120 minutes"),
         ("campaign --level sometimes", "possible values"),
         ("campaign --without guard", "--without"),
-        ("campaign --topology sentinel", "not built"),
-        ("campaign --topology cluster", "not built"),
+        ("campaign --topology ring", "possible values"),
         ("campaign --nodes 4", "unexpected argument"),
         ("--seed 4 campaign", "cannot be used with"),
     ] {

@@ -42,9 +42,7 @@ impl Sentinel {
                     directory,
                     frozen: AtomicBool::new(false),
                 };
-                // A machine that is busy for two seconds would keep it from any failover for the next thirty.
-                let patience = ["SENTINEL", "DEBUG", "tilt-trigger", "60000"];
-                assert_eq!(sentinel.command(&patience), "OK");
+                sentinel.be_patient();
                 return sentinel;
             }
         }
@@ -66,6 +64,20 @@ impl Sentinel {
     /// Ends the process at once (SIGKILL) and waits for it.
     pub fn kill(&self) {
         self.process().kill();
+    }
+
+    /// Starts a killed one again, on the same port and with what it knew.
+    ///
+    /// # Panics
+    /// If it does not come back in time.
+    pub fn restart(&self) {
+        let mut process = self.process();
+        process.kill();
+        *process = (0..ATTEMPTS)
+            .find_map(|_| launch(self.port, &self.directory))
+            .expect("a sentinel comes back");
+        drop(process);
+        self.be_patient();
     }
 
     /// Stops the process where it stands (SIGSTOP).
@@ -103,6 +115,12 @@ impl Sentinel {
             return None;
         }
         self.reply(arguments).ok()
+    }
+
+    /// A machine that is busy for two seconds would keep it from any failover for the next thirty.
+    fn be_patient(&self) {
+        let patience = ["SENTINEL", "DEBUG", "tilt-trigger", "60000"];
+        assert_eq!(self.command(&patience), "OK");
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {

@@ -42,9 +42,11 @@ impl SentinelGroup {
         let arguments = [&SERVER, arguments].concat();
         let master = RedisServer::start_with(&arguments);
         let port = master.port().to_string();
+        // Not as an argument: it would follow this one again when it is started again.
         let replica = || {
-            let arguments = [&arguments[..], &["--replicaof", "127.0.0.1", &port]].concat();
-            RedisServer::start_with(&arguments)
+            let replica = RedisServer::start_with(&arguments);
+            assert_eq!(replica.command(&["REPLICAOF", "127.0.0.1", &port]), "OK");
+            replica
         };
         let servers = vec![replica(), replica(), master];
         for replica in &servers[..2] {
@@ -89,7 +91,7 @@ impl SentinelGroup {
     pub fn master(&self) -> &RedisServer {
         let mut found = None;
         wait("most sentinels name one master", || {
-            found = self.named_by_most();
+            found = self.named();
             found.is_some()
         });
         found.expect("it was waited for")
@@ -98,8 +100,23 @@ impl SentinelGroup {
     /// Whether this server is not the one any more that most sentinels name.
     #[must_use]
     pub fn has_replaced(&self, server: &RedisServer) -> bool {
-        self.named_by_most()
+        self.named()
             .is_some_and(|named| named.port() != server.port())
+    }
+
+    /// The server that all sentinels that run name as the master, while none of them changes it; `None` otherwise.
+    #[must_use]
+    pub fn settled(&self) -> Option<&RedisServer> {
+        let is_changing = |sentinel: &Sentinel| {
+            let state = sentinel.reply_if_it_runs(&["SENTINEL", "MASTER", Self::MASTER]);
+            state.is_some_and(|state| state.to_string().contains("failover_in_progress"))
+        };
+        let mut ports: Vec<_> = self.sentinels.iter().filter_map(port_named_by).collect();
+        ports.dedup();
+        if ports.len() > 1 || self.sentinels.iter().any(is_changing) {
+            return None;
+        }
+        self.named()
     }
 
     /// The servers that are not the master.
@@ -175,8 +192,8 @@ impl SentinelGroup {
     }
 
     /// What most of those that run say.
-    fn named_by_most(&self) -> Option<&RedisServer> {
-        let named: Vec<_> = self.sentinels.iter().filter_map(named).collect();
+    fn named(&self) -> Option<&RedisServer> {
+        let named: Vec<_> = self.sentinels.iter().filter_map(port_named_by).collect();
         self.servers.iter().find(|server| {
             let votes = named.iter().filter(|port| **port == server.port());
             votes.count() * 2 > self.sentinels.len()
@@ -197,7 +214,7 @@ impl SentinelGroup {
 }
 
 /// The port that this sentinel tells clients; `None` while it does not answer.
-fn named(sentinel: &Sentinel) -> Option<u16> {
+fn port_named_by(sentinel: &Sentinel) -> Option<u16> {
     let command = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SentinelGroup::MASTER];
     let address = sentinel.reply_if_it_runs(&command)?;
     address.to_string().lines().nth(1)?.parse().ok()

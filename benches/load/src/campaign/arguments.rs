@@ -28,7 +28,7 @@ pub(crate) struct CampaignArguments {
     #[arg(long, value_enum, default_value = "all")]
     level: LevelChoice,
 
-    /// How many replicas must confirm an invalidation, 0 to 2 [default: 1, and 0 where only `eventual` is read].
+    /// How many replicas must confirm an invalidation, 0 to 2 [default: 1, and 0 where only `eventual` is read; sentinel 2, cluster 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2))]
     replicas: Option<u8>,
 
@@ -83,9 +83,17 @@ pub(crate) struct NodeArguments {
     #[arg(long)]
     pub(super) hub: u16,
 
-    /// Where the node finds Redis.
+    /// Where the node finds Redis, or the sentinels that tell.
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub(super) redis: Vec<String>,
+
+    /// What the sentinels are asked for.
     #[arg(long)]
-    pub(super) redis: String,
+    pub(super) master: Option<String>,
+
+    /// Whether it finds nodes of a cluster there.
+    #[arg(long)]
+    pub(super) cluster: bool,
 
     /// How many replicas must confirm an invalidation.
     #[arg(long)]
@@ -120,7 +128,7 @@ impl CampaignArguments {
             topology: self.topology,
             replicas: self
                 .replicas
-                .unwrap_or(u8::from(levels != [LevelName::Eventual])),
+                .unwrap_or_else(|| self.topology.replicas(&levels)),
             levels,
             without: self.without(),
         }

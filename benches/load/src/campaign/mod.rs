@@ -82,7 +82,7 @@ pub(crate) async fn run_node(arguments: &NodeArguments) -> Result<(), Failure> {
 async fn wage(plan: &Plan, ledger: &Arc<Ledger>, stop: &Stop) -> Result<(), Failure> {
     let mut servers = Servers::start(plan.topology, NODES).await?;
     let hub = Hub::listen(Arc::clone(ledger), plan.seed).await?;
-    let mut nodes = Nodes::start(plan, hub, servers.addresses()).await?;
+    let mut nodes = Nodes::start(plan, hub, servers.ways()).await?;
     let mut nemesis = Nemesis::new(plan, &mut servers, &mut nodes, ledger);
     tokio::select! {
         raged = nemesis.rage(plan.length, stop) => raged?,

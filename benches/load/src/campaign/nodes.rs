@@ -18,7 +18,8 @@ pub(super) struct Nodes {
     hub: Hub,
     program: PathBuf,
     arguments: Vec<String>,
-    addresses: Vec<String>,
+    /// The arguments that lead each node to Redis.
+    ways: Vec<Vec<String>>,
     processes: Vec<Process>,
     lives: u64,
 }
@@ -32,14 +33,14 @@ struct Process {
 }
 
 impl Nodes {
-    /// Starts a process for each address, and waits until all are built.
+    /// Starts a process for each way to Redis, and waits until all are built.
     ///
     /// # Errors
     /// When a process does not come up.
     pub(super) async fn start(
         plan: &Plan,
         hub: Hub,
-        addresses: Vec<String>,
+        ways: Vec<Vec<String>>,
     ) -> Result<Self, Failure> {
         let program = std::env::current_exe();
         let program = program.map_err(|error| Failure::new("cannot find this program", error))?;
@@ -47,15 +48,15 @@ impl Nodes {
             arguments: plan.node_arguments(hub.port()),
             hub,
             program,
-            addresses,
+            ways,
             processes: Vec::new(),
             lives: 0,
         };
-        for node in 0..nodes.addresses.len() {
+        for node in 0..nodes.ways.len() {
             let process = nodes.spawn(node)?;
             nodes.processes.push(process);
         }
-        for node in 0..nodes.addresses.len() {
+        for node in 0..nodes.ways.len() {
             nodes.is_built(node).await?;
         }
         Ok(nodes)
@@ -156,7 +157,7 @@ impl Nodes {
         command
             .args(&self.arguments)
             .args(["--node", &node.to_string(), "--life", &life.to_string()])
-            .args(["--redis", &self.addresses[node]])
+            .args(&self.ways[node])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             // Ctrl-c at the terminal is for the campaign, which ends its nodes.

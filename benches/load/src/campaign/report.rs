@@ -10,6 +10,7 @@ use super::{
     history::History,
     nemesis::Kind,
     plan::Plan,
+    servers::TopologyName,
     unavailable::{slowest, unavailable},
     words::LevelName,
 };
@@ -25,6 +26,8 @@ pub(super) struct CampaignReport {
     unavailable_ms: f64,
     store_loads: u64,
     seed: u64,
+    topology: TopologyName,
+    replicas: u8,
     seconds: f64,
     without: Option<String>,
     levels: BTreeMap<LevelName, LevelReport>,
@@ -51,7 +54,8 @@ struct LevelReport {
 
 impl CampaignReport {
     pub(super) fn new(plan: &Plan, seconds: f64, history: &History, verdict: &Verdict) -> Self {
-        let mut faults_by_kind: BTreeMap<_, _> = Kind::ALL.map(|kind| (kind, 0)).into();
+        let kinds = Kind::of(plan.topology).into_iter();
+        let mut faults_by_kind: BTreeMap<_, _> = kinds.map(|kind| (kind, 0)).collect();
         for fault in &history.faults {
             *faults_by_kind.entry(fault.kind).or_default() += 1;
         }
@@ -70,6 +74,8 @@ impl CampaignReport {
             unavailable_ms: millis(unavailable(history, None)),
             store_loads: history.loads,
             seed: plan.seed,
+            topology: plan.topology,
+            replicas: plan.replicas,
             seconds,
             without: plan.without.clone(),
             levels: levels.collect(),
@@ -141,8 +147,9 @@ impl fmt::Display for CampaignReport {
             .map(|name| format!(", without {name}"));
         writeln!(
             f,
-            "campaign of {:.0} s, seed {}{}",
+            "campaign of {:.0} s, {}, seed {}{}",
             self.seconds,
+            self.topology.as_str(),
             self.seed,
             without.unwrap_or_default()
         )?;
@@ -233,10 +240,15 @@ mod tests {
             unavailable_ms: 0.0,
             store_loads: 100,
             seed: 1,
+            topology: TopologyName::Standalone,
+            replicas: 1,
             seconds: 60.0,
             without: None,
             levels: [(LevelName::Strict, level)].into(),
-            faults_by_kind: Kind::ALL.map(|kind| (kind, 1)).into(),
+            faults_by_kind: Kind::of(TopologyName::Standalone)
+                .into_iter()
+                .map(|kind| (kind, 1))
+                .collect(),
         }
     }
 

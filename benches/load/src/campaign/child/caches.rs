@@ -57,8 +57,7 @@ impl Caches {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let failed = |error| Failure::new("cannot build the node", error);
-        let builder = Tiers::builder("campaign")
-            .redis(&arguments.redis)
+        let builder = led_to_redis(Tiers::builder("campaign"), arguments)
             .heartbeat(HEARTBEAT)
             .replicas(usize::from(arguments.replicas))
             // A busy machine is no fault.
@@ -253,6 +252,14 @@ fn acknowledge(line: &Line, commits: &[(Entity, u64)], at: u64) {
     for (entity, commit) in commits {
         let (entity, commit) = (*entity, *commit);
         line.tell(FromNode::Acknowledged { entity, commit, at });
+    }
+}
+
+fn led_to_redis(builder: TiersBuilder, arguments: &NodeArguments) -> TiersBuilder {
+    match &arguments.master {
+        _ if arguments.cluster => builder.redis_cluster(&arguments.redis),
+        Some(master) => builder.redis_sentinel(&arguments.redis, master),
+        None => builder.redis(&arguments.redis[0]),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     ledger::Ledger,
     nodes::Nodes,
     plan::Plan,
-    servers::{Lag, Servers},
+    servers::{Lag, SENTINELS, Servers},
 };
 use crate::{failure::Failure, stop::Stop};
 
@@ -25,6 +25,7 @@ pub(super) struct Nemesis<'a> {
     servers: &'a mut Servers,
     nodes: &'a mut Nodes,
     ledger: &'a Ledger,
+    kinds: Vec<Kind>,
     pace: Pace,
     random: Rng,
     resting: Rest,
@@ -49,11 +50,13 @@ impl<'a> Nemesis<'a> {
         nodes: &'a mut Nodes,
         ledger: &'a Ledger,
     ) -> Self {
+        let kinds = Kind::of(plan.topology);
         Self {
             servers,
             nodes,
             ledger,
-            pace: Pace::of(plan.length),
+            pace: Pace::of(plan.length, kinds.len()),
+            kinds,
             random: Rng::with_seed(plan.seed),
             resting: Rest::ToCome,
         }
@@ -68,7 +71,7 @@ impl<'a> Nemesis<'a> {
         sleep(WARM_UP).await;
         let mut is_first = true;
         loop {
-            for kind in pace::round(&mut self.random) {
+            for kind in pace::round(&self.kinds, &mut self.random) {
                 let is_late = Instant::now() + self.pace.slot > end;
                 if stop.is_stopped() || (is_late && !is_first) {
                     self.wake(true)?;
@@ -99,6 +102,7 @@ impl<'a> Nemesis<'a> {
             end,
         });
         self.nodes.check()?;
+        self.servers.settle().await?;
         sleep(SHORTEST_GAP).await;
         sleep_until(over).await;
         Ok(())
@@ -111,7 +115,7 @@ impl<'a> Nemesis<'a> {
             Kind::RedisKilled => {
                 self.servers.kill();
                 sleep(hold).await;
-                self.servers.revive();
+                self.servers.revive().await?;
             }
             Kind::RedisRestored => {
                 self.servers.save();
@@ -127,11 +131,11 @@ impl<'a> Nemesis<'a> {
                 let lag = self.some_lag();
                 self.servers.cut_replicas(lag).await?;
                 sleep(hold).await;
-                self.servers.promote();
+                self.servers.promote().await?;
             }
             Kind::Split => {
                 self.servers.cut_replicas(Lag::One).await?;
-                self.servers.split(node);
+                self.servers.split(node).await?;
                 sleep(hold).await;
                 self.servers.join(node);
                 return Ok(Some(node));
@@ -143,6 +147,19 @@ impl<'a> Nemesis<'a> {
                 self.servers.heal_replicas();
             }
             Kind::Flushed => self.servers.flush(),
+            Kind::HandedOver => {
+                self.servers.hand_over().await?;
+                sleep(hold).await;
+            }
+            Kind::SlotMoved => self.servers.move_slot(hold).await?,
+            Kind::SentinelKilled | Kind::SentinelFrozen => {
+                let sentinel = self.random.usize(1..SENTINELS);
+                let is_kill = kind == Kind::SentinelKilled;
+                self.servers.silence(sentinel, is_kill);
+                self.servers.hand_over().await?;
+                sleep(hold).await;
+                self.servers.wake(sentinel, is_kill);
+            }
             _ => {
                 return self
                     .strike_node(kind, node, hold)
@@ -161,19 +178,24 @@ impl<'a> Nemesis<'a> {
     ) -> Result<(), Failure> {
         match kind {
             Kind::Trimmed => {
-                self.servers.network(node).cut_subscribers();
+                self.servers.deafen(node);
                 self.trim_for(hold).await;
-                self.servers.network(node).heal();
+                self.servers.heal(node);
             }
             Kind::Cut => {
-                self.servers.network(node).cut();
+                self.servers.cut(node);
                 sleep(hold).await;
-                self.servers.network(node).heal();
+                self.servers.heal(node);
+            }
+            Kind::PartlyCut => {
+                self.servers.cut_partly(node)?;
+                sleep(hold).await;
+                self.servers.heal(node);
             }
             Kind::Deafened => {
-                self.servers.network(node).cut_subscribers();
+                self.servers.deafen(node);
                 sleep(hold).await;
-                self.servers.network(node).heal();
+                self.servers.heal(node);
             }
             Kind::Severed => self.sever_for(node, hold).await,
             Kind::NodeKilled => {
@@ -249,7 +271,7 @@ impl<'a> Nemesis<'a> {
     async fn sever_for(&mut self, node: usize, hold: Duration) {
         let end = Instant::now() + hold;
         while Instant::now() < end {
-            self.servers.network(node).sever();
+            self.servers.sever(node);
             sleep(Duration::from_millis(self.random.u64(5..150))).await;
         }
     }

@@ -9,15 +9,15 @@
 //! Every arrow is a network of its own, which can be cut. A promotion takes the replica that knows the most, as Sentinel does: an
 //! invalidation that one replica had to confirm is known to it.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
-use tokio::{
-    task::block_in_place,
-    time::{Instant, sleep},
-};
+use tokio::task::block_in_place;
 use tricache_test_support::{Proxy, RedisServer};
 
-use super::Lag;
+use super::{
+    Lag,
+    commands::{SETTINGS, TRIM, command, in_step, offset},
+};
 use crate::failure::Failure;
 
 /// The servers, and the networks before them.
@@ -59,8 +59,10 @@ impl Standalone {
         Ok(started)
     }
 
-    pub(super) fn addresses(&self) -> Vec<String> {
-        self.fronts.iter().map(Proxy::url).collect()
+    pub(super) fn ways(&self) -> Vec<Vec<String>> {
+        let fronts = self.fronts.iter();
+        let way = |front: &Proxy| vec![format!("--redis={}", front.url())];
+        fronts.map(way).collect()
     }
 
     pub(super) fn network(&self, node: usize) -> &Proxy {
@@ -180,19 +182,8 @@ impl Standalone {
 
     /// Waits until the replicas have what the master has now.
     async fn in_step(&self) -> Result<(), Failure> {
-        let known = offset(self.master());
-        let is_in_step = |replica: usize| {
-            let info = replication(&self.servers[replica]);
-            info.contains("master_link_status:up") && offset_in(&info) >= known
-        };
-        let deadline = Instant::now() + PATIENCE;
-        while !self.replicas().all(is_in_step) {
-            if Instant::now() > deadline {
-                return Err(Failure::plain("the replicas do not get in step"));
-            }
-            sleep(POLL).await;
-        }
-        Ok(())
+        let replicas: Vec<_> = self.replicas().map(|of| &self.servers[of]).collect();
+        in_step(self.master(), &replicas).await
     }
 
     fn replicas(&self) -> impl Iterator<Item = usize> + use<> {
@@ -205,37 +196,4 @@ impl Standalone {
     }
 }
 
-fn offset(server: &RedisServer) -> u64 {
-    offset_in(&replication(server))
-}
-
-fn offset_in(info: &str) -> u64 {
-    let mut lines = info.lines();
-    let offset = lines.find_map(|line| line.strip_prefix("master_repl_offset:"));
-    offset
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
-}
-
-fn replication(server: &RedisServer) -> String {
-    command(server, &["INFO", "replication"])
-}
-
-fn command(server: &RedisServer, words: &[&str]) -> String {
-    block_in_place(|| server.command(words))
-}
-
 const SERVERS: usize = 3;
-
-/// A full copy begins at once, and a silent link is noticed soon.
-const SETTINGS: [&str; 4] = [
-    "--repl-diskless-sync-delay",
-    "0",
-    "--repl-ping-replica-period",
-    "1",
-];
-
-const PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(10);
-
-const TRIM: &str = "for _, log in ipairs(redis.call('KEYS', 'tc1:*:l')) do redis.call('XTRIM', log, 'MAXLEN', 0) end return 'trimmed'";
