@@ -52,7 +52,7 @@ async fn a_wish_in_the_form_of_a_date_is_kept_too() {
 }
 
 #[tokio::test]
-async fn f34_a_vendor_that_breaks_down_is_called_until_it_is_well() {
+async fn a_vendor_that_breaks_down_is_called_until_it_is_well() {
     for vendor in VENDORS {
         let faults = [
             Fault::Status(500),
